@@ -1,0 +1,274 @@
+//! What a backend implements: a store of byte records, ordered by key.
+//!
+//! An engine knows nothing of values, compression, secrets or Python. Each method works on a batch, is atomic where it
+//! says so, and treats an expired record as absent. The house's front, [`crate::Storage`], does the rest once for all.
+
+mod record;
+
+pub mod in_memory;
+pub mod sqlite;
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+pub use record::{Body, Meta, Record};
+
+use crate::answer::Answer;
+use crate::error::Result;
+use crate::key::{Key, prefix_end};
+use crate::memory::SortOrder;
+
+/// A store of byte records.
+///
+/// # Contract, for every method
+///
+/// 1. A record whose expiry has come is absent: it is not read, listed or counted, and a check for absence holds.
+/// 2. What was acknowledged is stored, as durably as the engine promises.
+/// 3. An answer that is dropped before it is ready leaves the work whole or undone, never half done.
+/// 4. Nothing blocks for longer than a point read in the calling thread; what may take longer answers later.
+pub trait Engine: Send + Sync + 'static {
+    /// The backend's name as users see it: `in_memory`, `sqlite`.
+    fn name(&self) -> &'static str;
+
+    /// Where the data is, with no secret in it: a url, a path.
+    fn location(&self) -> String;
+
+    /// Whether a call may wait for a file or a lock in the calling thread: a binding lets go of its interpreter then.
+    fn may_block(&self) -> bool;
+
+    /// The longest key it takes, in bytes.
+    fn max_key_bytes(&self) -> usize {
+        crate::key::MAX_KEY_BYTES
+    }
+
+    /// Opens the store where it isn't open yet. Every other method does so by itself.
+    fn open(&self) -> Answer<Result<()>>;
+
+    /// The record under `key`.
+    fn read_one(&self, key: &Key) -> Answer<Result<Option<Record>>>;
+
+    /// The records under `keys`, in their order, all as of one moment.
+    fn read(&self, keys: Vec<Key>) -> Answer<Result<Vec<Option<Record>>>>;
+
+    /// Does all of a batch's writes where all its checks hold, else nothing; in one step that nobody sees half done.
+    fn commit(&self, batch: Batch) -> Answer<Result<Commit>>;
+
+    /// Reads, changes and writes each of `keys`, all in one step. `change` may run more than once and must not block.
+    /// An error of `change` leaves everything as it was.
+    fn update(&self, keys: Vec<Key>, change: ChangeFn) -> Answer<Result<Vec<Updated>>>;
+
+    /// One page of a range.
+    fn scan(&self, scan: Scan) -> Answer<Result<Page>>;
+
+    /// How many records a range holds.
+    fn count(&self, range: KeyRange) -> Answer<Result<u64>>;
+
+    /// Deletes a range in one step; how many records went.
+    fn remove_range(&self, range: KeyRange) -> Answer<Result<u64>>;
+
+    /// The distinct namespaces of the keys in a range, sorted: of the part of each key past its first `skip` bytes (a
+    /// whole number of characters in every key of the range), at most `max_depth` segments deep.
+    fn namespaces(&self, range: KeyRange, skip: usize, max_depth: Option<usize>) -> Answer<Result<Vec<String>>>;
+
+    /// Figures on a range.
+    fn stats(&self, range: KeyRange) -> Answer<Result<EngineStats>>;
+
+    /// Whether the store answers.
+    fn ping(&self) -> Answer<Result<()>>;
+
+    /// Waits for what is under way, then lets go of files, connections and threads. Idempotent; later calls of any
+    /// other method answer with [`crate::Error::Closed`].
+    fn close(&self) -> Answer<Result<()>>;
+}
+
+/// A contiguous range of keys, in bytes: from `start` on, up to but without `end`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KeyRange {
+    /// The first key, inclusive; empty for the first of all.
+    pub start: Vec<u8>,
+    /// The end, exclusive; `None` for no end.
+    pub end: Option<Vec<u8>>,
+}
+
+impl KeyRange {
+    /// Every key.
+    pub fn all() -> Self {
+        Self::default()
+    }
+
+    /// The keys that start with `prefix`.
+    pub fn prefix(prefix: &str) -> Self {
+        Self { start: prefix.as_bytes().to_vec(), end: prefix_end(prefix.as_bytes()) }
+    }
+
+    /// The part of this range that lies in `other` too.
+    #[must_use]
+    pub fn intersect(self, other: Self) -> Self {
+        let end = match (self.end, other.end) {
+            (Some(one), Some(two)) => Some(one.min(two)),
+            (one, two) => one.or(two),
+        };
+        Self { start: self.start.max(other.start), end }
+    }
+
+    /// The part of this range that follows `key`.
+    #[must_use]
+    pub fn after(mut self, key: &str) -> Self {
+        // The smallest byte string greater than `key` is `key` and a zero byte.
+        let mut next = key.as_bytes().to_vec();
+        next.push(0);
+        self.start = self.start.max(next);
+        self
+    }
+
+    /// Whether no key can lie in it.
+    pub fn is_empty(&self) -> bool {
+        self.end.as_ref().is_some_and(|end| *end <= self.start)
+    }
+
+    /// Whether it holds every key.
+    pub fn is_all(&self) -> bool {
+        self.start.is_empty() && self.end.is_none()
+    }
+
+    /// Whether `key` lies in it.
+    pub fn contains(&self, key: &[u8]) -> bool {
+        key >= self.start.as_slice() && self.end.as_ref().is_none_or(|end| key < end.as_slice())
+    }
+}
+
+/// A record to write.
+///
+/// Where the key holds a live record, that one's `created_at` is kept, unless `force_created` is set.
+#[derive(Debug, Clone)]
+pub struct NewRecord {
+    /// Version and times.
+    pub meta: Meta,
+    /// The encoded value with its header.
+    pub body: Vec<u8>,
+    /// Whether `meta.created_at` stands even where an older record was created at another time.
+    pub force_created: bool,
+}
+
+/// Checks and writes that happen together or not at all. No key stands twice among the writes.
+#[derive(Debug, Clone, Default)]
+pub struct Batch {
+    /// What must hold for the writes to happen.
+    pub checks: SmallVec<[(Key, Check); 1]>,
+    /// What is to be written.
+    pub writes: SmallVec<[(Key, Write); 1]>,
+}
+
+/// A condition on one key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Check {
+    /// The key holds a live record with this version.
+    Version(u64),
+    /// The key holds no live record.
+    Absent,
+}
+
+/// One write of a batch.
+#[derive(Debug, Clone)]
+pub enum Write {
+    /// Stores a record.
+    Put(NewRecord),
+    /// Deletes the record, where there is one.
+    Delete,
+}
+
+/// What became of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Commit {
+    /// All writes happened. For each, in order: whether the key held a live record before.
+    Done(SmallVec<[bool; 4]>),
+    /// A check on this key failed; nothing happened.
+    Conflict(Key),
+}
+
+/// What [`Engine::update`] does with one key, given what it holds.
+pub type ChangeFn = Arc<dyn Fn(&Key, Option<&Record>) -> Result<Change> + Send + Sync>;
+
+/// The answer of a [`ChangeFn`].
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// Leave it as it is.
+    Keep,
+    /// Store this record.
+    Put(NewRecord),
+    /// Delete it.
+    Delete,
+}
+
+/// What [`Engine::update`] found and left under one key.
+#[derive(Debug, Clone)]
+pub struct Updated {
+    /// The live record before.
+    pub before: Option<Record>,
+    /// The record after: the old one where nothing was changed.
+    pub after: Option<Record>,
+}
+
+/// A request for one page of a range.
+#[derive(Debug, Clone)]
+pub struct Scan {
+    /// Which keys.
+    pub range: KeyRange,
+    /// In what order. Entries of one creation time are in key order (reversed, where the order is descending).
+    pub order: SortOrder,
+    /// Start after this row of the page before.
+    pub after: Option<Cursor>,
+    /// At most this many rows; at least 1. An engine may give fewer and set [`Page::more`].
+    pub limit: usize,
+    /// Whether the rows carry their records.
+    pub records: bool,
+}
+
+/// Where a page ended: in the key orders `created_at` says nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor {
+    /// The last row's key.
+    pub key: Key,
+    /// The last row's creation time, in nanoseconds since the Unix epoch.
+    pub created_at: i64,
+}
+
+/// One page of a range.
+#[derive(Debug, Clone, Default)]
+pub struct Page {
+    /// The rows.
+    pub rows: Vec<Row>,
+    /// Whether there may be more behind the last row.
+    pub more: bool,
+}
+
+/// One row of a page.
+#[derive(Debug, Clone)]
+pub struct Row {
+    /// The key.
+    pub key: Key,
+    /// When it was created, in nanoseconds since the Unix epoch.
+    pub created_at: i64,
+    /// The record, where it was asked for.
+    pub record: Option<Record>,
+}
+
+impl Row {
+    /// Where a page that ends with this row ends.
+    pub fn cursor(&self) -> Cursor {
+        Cursor { key: self.key.clone(), created_at: self.created_at }
+    }
+}
+
+/// Figures on a range of an engine.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct EngineStats {
+    /// How many live records.
+    pub keys: u64,
+    /// The bytes that they take in memory or in the file: of the whole store where the range is everything, else of
+    /// the keys and records in the range.
+    pub bytes: u64,
+    /// Further figures by name.
+    pub extra: Vec<(&'static str, f64)>,
+}
