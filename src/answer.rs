@@ -45,6 +45,21 @@ impl<T: Send + 'static> Answer<T> {
     }
 }
 
+impl<T: Send + 'static, E: Send + 'static> Answer<Result<T, E>> {
+    /// Applies `f` to a success, as [`Answer::map`] does.
+    pub fn map_ok<U: Send + 'static>(self, f: impl FnOnce(T) -> U + Send + 'static) -> Answer<Result<U, E>> {
+        self.map(|result| result.map(f))
+    }
+
+    /// Applies `f`, which may fail, to a success.
+    pub fn and_then<U: Send + 'static>(
+        self,
+        f: impl FnOnce(T) -> Result<U, E> + Send + 'static,
+    ) -> Answer<Result<U, E>> {
+        self.map(|result| result.and_then(f))
+    }
+}
+
 impl<T> Future for Answer<T> {
     type Output = T;
 

@@ -33,6 +33,9 @@ pub enum Error {
         /// The key that changed.
         key: String,
     },
+    /// A call of a transaction that was committed or rolled back.
+    #[error("this transaction is over; begin a new one with transaction()")]
+    TransactionFinished,
     /// A stored record can't be read: cut, changed, or not written by this library.
     #[error("the record under key {key:?} is damaged: {reason}")]
     Corrupted {

@@ -48,6 +48,9 @@ pub trait Engine: Send + Sync + 'static {
     /// The record under `key`.
     fn read_one(&self, key: &Key) -> Answer<Result<Option<Record>>>;
 
+    /// Version and times of the record under `key`, without its body.
+    fn meta(&self, key: &Key) -> Answer<Result<Option<Meta>>>;
+
     /// The records under `keys`, in their order, all as of one moment.
     fn read(&self, keys: Vec<Key>) -> Answer<Result<Vec<Option<Record>>>>;
 
@@ -149,6 +152,12 @@ pub struct NewRecord {
     pub body: Vec<u8>,
     /// Whether `meta.created_at` stands even where an older record was created at another time.
     pub force_created: bool,
+}
+
+impl From<Record> for NewRecord {
+    fn from(record: Record) -> Self {
+        Self { meta: record.meta, body: record.body.to_vec(), force_created: false }
+    }
 }
 
 /// Checks and writes that happen together or not at all. No key stands twice among the writes.

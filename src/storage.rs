@@ -1,0 +1,384 @@
+//! The front: keys, expiry, versions and the record's codec, once for every engine.
+//!
+//! A [`Storage`] is a handle: clones share the engine. Each method starts its work when it is called and hands back an
+//! [`Answer`]; bad arguments answer with their error before the engine is asked for anything.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use num_bigint::BigInt;
+use smallvec::smallvec;
+
+use crate::answer::Answer;
+use crate::clock::Clock;
+use crate::codec::{self, Encoded, Kind};
+use crate::engine::{
+    Batch, Change, ChangeFn, Check, Commit, Engine, EngineStats, KeyRange, Meta, NewRecord, Record, Write,
+};
+use crate::error::{Error, Result};
+use crate::key::{Key, SEPARATOR};
+use crate::listing::Listing;
+use crate::memory::MemoryQuery;
+use crate::transaction::Transaction;
+use crate::ttl::Ttl;
+use crate::value::MemoryValue;
+
+/// A storage over any engine, or a view of one namespace of it.
+///
+/// The methods of [`crate::Memory`] are for everyday use; those here take checked [`Key`]s and [`Encoded`] values and
+/// give [`Record`]s: what a language binding needs.
+pub struct Storage<E: ?Sized = dyn Engine> {
+    engine: Arc<E>,
+    clock: Clock,
+    /// What stands before each key of a view; empty for the whole storage.
+    prefix: Arc<str>,
+    /// Whether a view was closed; the engine knows for itself.
+    view_closed: Option<Arc<AtomicBool>>,
+}
+
+impl<E: ?Sized> Clone for Storage<E> {
+    fn clone(&self) -> Self {
+        Self {
+            engine: Arc::clone(&self.engine),
+            clock: self.clock.clone(),
+            prefix: Arc::clone(&self.prefix),
+            view_closed: self.view_closed.clone(),
+        }
+    }
+}
+
+impl<E: Engine> Storage<E> {
+    /// A storage over `engine`, with the clock that the engine uses.
+    pub fn over(engine: Arc<E>, clock: Clock) -> Self {
+        Self { engine, clock, prefix: "".into(), view_closed: None }
+    }
+
+    /// The same storage, whatever its engine.
+    pub fn into_dyn(self) -> Storage {
+        Storage { engine: self.engine, clock: self.clock, prefix: self.prefix, view_closed: self.view_closed }
+    }
+}
+
+/// Unwraps a success; answers with the error at once.
+macro_rules! attempt {
+    ($result:expr) => {
+        match $result {
+            Ok(value) => value,
+            Err(error) => return Answer::ready(Err(error)),
+        }
+    };
+}
+
+impl<E: Engine + ?Sized> Storage<E> {
+    /// The backend's name.
+    pub fn backend_name(&self) -> &'static str {
+        self.engine.name()
+    }
+
+    /// Where the data is, with no secret in it.
+    pub fn location(&self) -> String {
+        self.engine.location()
+    }
+
+    /// Whether a call may wait in the calling thread; see [`Engine::may_block`].
+    pub fn may_block(&self) -> bool {
+        self.engine.may_block()
+    }
+
+    /// What stands before each key of this view; empty for the whole storage.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// A view whose keys stand under `name::` in this storage.
+    #[must_use]
+    pub fn namespace(&self, name: &str) -> Self {
+        let mut view = self.clone();
+        view.prefix = format!("{}{name}{SEPARATOR}", self.prefix).into();
+        view.view_closed = Some(Arc::new(AtomicBool::new(self.is_view_closed())));
+        view
+    }
+
+    /// Checks `key` and puts this view's prefix before it.
+    pub fn key(&self, key: &str) -> Result<Key> {
+        Key::with_prefix(&self.prefix, key, self.engine.max_key_bytes())
+    }
+
+    /// `key` as this view spells it.
+    pub fn local<'k>(&self, key: &'k Key) -> &'k str {
+        key.get(self.prefix.len()..).unwrap_or_default()
+    }
+
+    fn is_view_closed(&self) -> bool {
+        self.view_closed.as_ref().is_some_and(|closed| closed.load(Ordering::Relaxed))
+    }
+
+    fn check_open(&self) -> Result<()> {
+        if self.is_view_closed() { Err(Error::Closed { backend: self.engine.name() }) } else { Ok(()) }
+    }
+
+    /// Opens the storage where it isn't open yet.
+    pub fn open(&self) -> Answer<Result<()>> {
+        attempt!(self.check_open());
+        self.engine.open()
+    }
+
+    /// A record of `value`, written now.
+    pub(crate) fn new_record(&self, value: Encoded, expires_at: Option<i64>, stamp: i64) -> NewRecord {
+        let meta = Meta { version: new_version(), created_at: stamp, updated_at: stamp, expires_at };
+        NewRecord { meta, body: value.into_body(), force_created: false }
+    }
+
+    fn put(&self, value: Encoded, ttl: Option<Ttl>) -> Result<Write> {
+        let expires_at = ttl.map(|ttl| ttl.expires_at(&self.clock)).transpose()?;
+        Ok(Write::Put(self.new_record(value, expires_at, self.clock.stamp())))
+    }
+
+    /// What `key` holds.
+    pub fn read(&self, key: &Key) -> Answer<Result<Option<Record>>> {
+        attempt!(self.check_open());
+        self.engine.read_one(key)
+    }
+
+    /// What `keys` hold, in their order.
+    pub fn read_many(&self, keys: Vec<Key>) -> Answer<Result<Vec<Option<Record>>>> {
+        attempt!(self.check_open());
+        self.engine.read(keys)
+    }
+
+    /// What `keys` hold, their expiry restarted in the same step.
+    pub fn read_and_touch(&self, keys: Vec<Key>, ttl: Ttl) -> Answer<Result<Vec<Option<Record>>>> {
+        self.touch(keys, Some(ttl)).map_ok(|updated| updated.into_iter().map(|(_, after)| after).collect())
+    }
+
+    /// Gives `keys` a new expiry, or none; what each held before and after.
+    fn touch(&self, keys: Vec<Key>, ttl: Option<Ttl>) -> Answer<Result<Vec<(Option<Record>, Option<Record>)>>> {
+        attempt!(self.check_open());
+        let expires_at = attempt!(ttl.map(|ttl| ttl.expires_at(&self.clock)).transpose());
+        let clock = self.clock.clone();
+        let change: ChangeFn = Arc::new(move |_, record| {
+            Ok(record.map_or(Change::Keep, |record| {
+                let meta = Meta { version: new_version(), updated_at: clock.stamp(), expires_at, ..record.meta };
+                Change::Put(NewRecord { meta, body: record.body.to_vec(), force_created: false })
+            }))
+        });
+        self.engine
+            .update(keys, change)
+            .map_ok(|updated| updated.into_iter().map(|one| (one.before, one.after)).collect())
+    }
+
+    /// Stores `value` under `key`.
+    pub fn write(&self, key: Key, value: Encoded, ttl: Option<Ttl>) -> Answer<Result<()>> {
+        attempt!(self.check_open());
+        let write = attempt!(self.put(value, ttl));
+        self.commit(Batch { checks: smallvec![], writes: smallvec![(key, write)] }).map_ok(|_| ())
+    }
+
+    /// Stores all of `pairs` or nothing; of a key named twice the last.
+    pub fn write_many(&self, pairs: Vec<(Key, Encoded)>, ttl: Option<Ttl>) -> Answer<Result<()>> {
+        attempt!(self.check_open());
+        if pairs.is_empty() {
+            return Answer::ready(Ok(()));
+        }
+        let expires_at = attempt!(ttl.map(|ttl| ttl.expires_at(&self.clock)).transpose());
+        let pairs = keep_last(pairs);
+        let first = self.clock.stamps(pairs.len());
+        let writes = pairs
+            .into_iter()
+            .zip(first..)
+            .map(|((key, value), stamp)| (key, Write::Put(self.new_record(value, expires_at, stamp))))
+            .collect();
+        self.commit(Batch { checks: smallvec![], writes }).map_ok(|_| ())
+    }
+
+    /// Stores `value` where `check` holds; whether it did.
+    pub fn write_if(&self, key: Key, check: Check, value: Encoded, ttl: Option<Ttl>) -> Answer<Result<bool>> {
+        attempt!(self.check_open());
+        let write = attempt!(self.put(value, ttl));
+        self.commit(Batch { checks: smallvec![(key.clone(), check)], writes: smallvec![(key, write)] })
+            .map_ok(|commit| matches!(commit, Commit::Done(_)))
+    }
+
+    /// Deletes `keys`, all in one step; how many of them were there.
+    pub fn remove(&self, keys: Vec<Key>) -> Answer<Result<u64>> {
+        attempt!(self.check_open());
+        if keys.is_empty() {
+            return Answer::ready(Ok(0));
+        }
+        let writes =
+            keep_last(keys.into_iter().map(|key| (key, ())).collect()).into_iter().map(|(key, ())| (key, Write::Delete));
+        self.commit(Batch { checks: smallvec![], writes: writes.collect() }).map_ok(|commit| match commit {
+            Commit::Done(existed) => existed.iter().filter(|&&existed| existed).count() as u64,
+            Commit::Conflict(_) => 0,
+        })
+    }
+
+    /// Takes the record out.
+    pub fn take(&self, key: Key) -> Answer<Result<Option<Record>>> {
+        attempt!(self.check_open());
+        let change: ChangeFn = Arc::new(|_, record| Ok(if record.is_some() { Change::Delete } else { Change::Keep }));
+        self.engine.update(vec![key], change).map_ok(|updated| updated.into_iter().next().and_then(|one| one.before))
+    }
+
+    /// Adds `by` to the integer under `key`; the new record.
+    pub fn add(&self, key: Key, by: BigInt) -> Answer<Result<Option<Record>>> {
+        attempt!(self.check_open());
+        let (clock, prefix) = (self.clock.clone(), self.prefix.len());
+        let change: ChangeFn = Arc::new(move |key, record| {
+            let local = key.get(prefix..).unwrap_or_default();
+            let value = MemoryValue::from(integer_of(local, record)? + &by).encode()?;
+            let stamp = clock.stamp();
+            let meta = record.map_or(
+                Meta { version: new_version(), created_at: stamp, updated_at: stamp, expires_at: None },
+                |record| Meta { version: new_version(), updated_at: stamp, ..record.meta },
+            );
+            Ok(Change::Put(NewRecord { meta, body: value.into_body(), force_created: false }))
+        });
+        self.engine.update(vec![key], change).map_ok(|updated| updated.into_iter().next().and_then(|one| one.after))
+    }
+
+    /// Gives `key` a new expiry, or none; whether it was there.
+    pub fn set_expiry(&self, key: Key, ttl: Option<Ttl>) -> Answer<Result<bool>> {
+        self.touch(vec![key], ttl).map_ok(|touched| touched.iter().any(|(before, _)| before.is_some()))
+    }
+
+    /// Version and times of `key`.
+    pub fn meta(&self, key: &Key) -> Answer<Result<Option<Meta>>> {
+        attempt!(self.check_open());
+        self.engine.meta(key)
+    }
+
+    /// How long `key` will live: `None` where it is missing, infinite where it never expires.
+    pub fn time_left(&self, key: &Key) -> Answer<Result<Option<f64>>> {
+        let clock = self.clock.clone();
+        self.meta(key).map_ok(move |meta| {
+            meta.map(|meta| {
+                #[allow(clippy::cast_precision_loss)] // A hundredth of a microsecond in a year.
+                meta.expires_at.map_or(f64::INFINITY, |at| {
+                    ((at as f64) / 1e3 - (clock.now_ns() as f64) / 1e9).max(0.0)
+                })
+            })
+        })
+    }
+
+    /// The keys that `query` asks for, as this view spells them.
+    pub fn list_keys(&self, query: &MemoryQuery) -> Answer<Result<Vec<Key>>> {
+        let listing = attempt!(self.list(query, false));
+        Answer::later(async move { Ok(listing.collect().await?.into_iter().map(|row| row.key).collect()) })
+    }
+
+    /// A listing of what `query` asks for, to be read page by page.
+    pub fn list(&self, query: &MemoryQuery, records: bool) -> Result<Listing<E>> {
+        self.check_open()?;
+        Ok(Listing::new(Arc::clone(&self.engine), &self.prefix, query, records))
+    }
+
+    fn range(&self, namespace: Option<&str>, prefix: Option<&str>) -> KeyRange {
+        let mut range = KeyRange::prefix(&self.prefix);
+        if let Some(namespace) = namespace {
+            range = range.intersect(KeyRange::prefix(&format!("{}{namespace}{SEPARATOR}", self.prefix)));
+        }
+        if let Some(prefix) = prefix {
+            range = range.intersect(KeyRange::prefix(&format!("{}{prefix}", self.prefix)));
+        }
+        range
+    }
+
+    /// How many entries stand under `namespace` and start with `prefix`.
+    pub fn count_under(&self, namespace: Option<&str>, prefix: Option<&str>) -> Answer<Result<u64>> {
+        attempt!(self.check_open());
+        self.engine.count(self.range(namespace, prefix))
+    }
+
+    /// Deletes what stands under `namespace` and starts with `prefix`, in one step; how many went.
+    pub fn clear_under(&self, namespace: Option<&str>, prefix: Option<&str>) -> Answer<Result<u64>> {
+        attempt!(self.check_open());
+        self.engine.remove_range(self.range(namespace, prefix))
+    }
+
+    /// The namespaces that start with `prefix`, sorted, at most `max_depth` segments deep.
+    pub fn list_namespaces(&self, prefix: Option<&str>, max_depth: Option<usize>) -> Answer<Result<Vec<String>>> {
+        attempt!(self.check_open());
+        let wanted = prefix.unwrap_or_default().to_owned();
+        self.engine.namespaces(self.range(None, prefix), self.prefix.len(), max_depth).map_ok(move |mut namespaces| {
+            namespaces.retain(|namespace| namespace.starts_with(&wanted));
+            namespaces
+        })
+    }
+
+    /// The engine's figures on this view, and its number of first-level namespaces.
+    pub fn figures(&self) -> Answer<Result<(EngineStats, u64)>> {
+        attempt!(self.check_open());
+        let stats = self.engine.stats(self.range(None, None));
+        let namespaces = self.engine.namespaces(self.range(None, None), self.prefix.len(), Some(1));
+        Answer::later(async move { Ok((stats.await?, namespaces.await?.len() as u64)) })
+    }
+
+    /// Begins a transaction.
+    pub fn transaction(&self) -> Transaction<E> {
+        Transaction::new(self.clone())
+    }
+
+    /// Does a batch's writes where its checks hold.
+    pub(crate) fn commit(&self, batch: Batch) -> Answer<Result<Commit>> {
+        attempt!(self.check_open());
+        self.engine.commit(batch)
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Whether the backend answers.
+    pub fn ping(&self) -> Answer<Result<()>> {
+        attempt!(self.check_open());
+        self.engine.ping()
+    }
+
+    /// Closes the storage, or this view of it alone. Idempotent.
+    pub fn shut(&self) -> Answer<Result<()>> {
+        match &self.view_closed {
+            Some(closed) => {
+                closed.store(true, Ordering::Relaxed);
+                Answer::ready(Ok(()))
+            }
+            None => self.engine.close(),
+        }
+    }
+}
+
+/// A token for a write; never 0.
+pub(crate) fn new_version() -> u64 {
+    fastrand::u64(1..)
+}
+
+/// The integer in `record`, 0 where there is none; `key` is for the error.
+pub(crate) fn integer_of(key: &str, record: Option<&Record>) -> Result<BigInt> {
+    let Some(record) = record else { return Ok(BigInt::ZERO) };
+    let (kind, payload) = codec::open(&record.body).map_err(|damage| damage.under(key))?;
+    if kind != Kind::Integer {
+        return Err(Error::WrongKind { key: key.to_owned(), found: kind.name(), wanted: Kind::Integer.name() });
+    }
+    let value = MemoryValue::decode(kind, payload).map_err(|damage| damage.under(key))?;
+    value.to_bigint().ok_or_else(|| Error::Corrupted { key: key.to_owned(), reason: "not an integer".to_owned() })
+}
+
+/// One pair a key, the last, where the key first stood.
+fn keep_last<T>(pairs: Vec<(Key, T)>) -> Vec<(Key, T)> {
+    if pairs.len() < 2 {
+        return pairs;
+    }
+    let mut places: HashMap<Key, usize> = HashMap::with_capacity(pairs.len());
+    let mut kept: Vec<(Key, T)> = Vec::with_capacity(pairs.len());
+    for (key, value) in pairs {
+        match places.get(&key) {
+            Some(&place) => kept[place].1 = value,
+            None => {
+                places.insert(key.clone(), kept.len());
+                kept.push((key, value));
+            }
+        }
+    }
+    kept
+}
