@@ -73,17 +73,15 @@ impl DatabaseStorage {
     pub fn lazy(config: DatabaseConfig) -> Result<Self> {
         let path = sqlite_path(&config.connection_string)?;
         let clock = config.clock.clone();
-        let engine = SqliteEngine::new(
-            SqliteConfig {
-                path,
-                table: config.table,
-                max_connections: config.max_connections,
-                connection_timeout: config.connection_timeout,
-                synchronous: config.synchronous,
-            },
-            clock.clone(),
-        )?;
-        Ok(Self::over(engine, clock))
+        let sqlite = SqliteConfig {
+            path,
+            table: config.table,
+            max_connections: config.max_connections,
+            connection_timeout: config.connection_timeout,
+            synchronous: config.synchronous,
+        };
+        sqlite.validate()?;
+        Ok(Self::over(SqliteEngine::new(sqlite, clock.clone()), clock))
     }
 
     /// A storage that is open: what can't be opened fails here.

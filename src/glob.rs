@@ -88,13 +88,14 @@ impl Glob {
                     part += 1;
                     rest = ahead;
                 }
-                _ => match &mut retry {
-                    Some((after_run, taken)) if taken.next().is_some() => {
-                        part = *after_run;
-                        rest = taken.clone();
+                _ => {
+                    let Some((after_run, taken)) = &mut retry else { return false };
+                    if taken.next().is_none() {
+                        return false;
                     }
-                    _ => return false,
-                },
+                    part = *after_run;
+                    rest = taken.clone();
+                }
             }
         }
     }

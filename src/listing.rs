@@ -28,6 +28,12 @@ pub struct Listing<E: ?Sized> {
     done: bool,
 }
 
+impl<E: ?Sized> Clone for Listing<E> {
+    fn clone(&self) -> Self {
+        Self { engine: Arc::clone(&self.engine), scan: self.scan.clone(), filter: self.filter.clone(), ..*self }
+    }
+}
+
 impl<E: Engine + ?Sized> Listing<E> {
     /// A listing of what `query` asks for under `prefix`, with records or with keys alone.
     pub fn new(engine: Arc<E>, prefix: &str, query: &MemoryQuery, records: bool) -> Self {

@@ -33,8 +33,20 @@ pub struct Storage<E: ?Sized = dyn Engine> {
     clock: Clock,
     /// What stands before each key of a view; empty for the whole storage.
     prefix: Arc<str>,
-    /// Whether a view was closed; the engine knows for itself.
-    view_closed: Option<Arc<AtomicBool>>,
+    opened: Arc<Opened>,
+}
+
+/// Whether a storage or a view was closed. Closing either closes the views of it.
+#[derive(Default)]
+struct Opened {
+    closed: AtomicBool,
+    of: Option<Arc<Opened>>,
+}
+
+impl Opened {
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed) || self.of.as_ref().is_some_and(|of| of.is_closed())
+    }
 }
 
 impl<E: ?Sized> Clone for Storage<E> {
@@ -43,7 +55,7 @@ impl<E: ?Sized> Clone for Storage<E> {
             engine: Arc::clone(&self.engine),
             clock: self.clock.clone(),
             prefix: Arc::clone(&self.prefix),
-            view_closed: self.view_closed.clone(),
+            opened: Arc::clone(&self.opened),
         }
     }
 }
@@ -51,12 +63,12 @@ impl<E: ?Sized> Clone for Storage<E> {
 impl<E: Engine> Storage<E> {
     /// A storage over `engine`, with the clock that the engine uses.
     pub fn over(engine: Arc<E>, clock: Clock) -> Self {
-        Self { engine, clock, prefix: "".into(), view_closed: None }
+        Self { engine, clock, prefix: "".into(), opened: Arc::default() }
     }
 
     /// The same storage, whatever its engine.
     pub fn into_dyn(self) -> Storage {
-        Storage { engine: self.engine, clock: self.clock, prefix: self.prefix, view_closed: self.view_closed }
+        Storage { engine: self.engine, clock: self.clock, prefix: self.prefix, opened: self.opened }
     }
 }
 
@@ -96,7 +108,7 @@ impl<E: Engine + ?Sized> Storage<E> {
     pub fn namespace(&self, name: &str) -> Self {
         let mut view = self.clone();
         view.prefix = format!("{}{name}{SEPARATOR}", self.prefix).into();
-        view.view_closed = Some(Arc::new(AtomicBool::new(self.is_view_closed())));
+        view.opened = Arc::new(Opened { of: Some(Arc::clone(&self.opened)), ..Opened::default() });
         view
     }
 
@@ -110,12 +122,13 @@ impl<E: Engine + ?Sized> Storage<E> {
         key.get(self.prefix.len()..).unwrap_or_default()
     }
 
-    fn is_view_closed(&self) -> bool {
-        self.view_closed.as_ref().is_some_and(|closed| closed.load(Ordering::Relaxed))
+    /// Whether it was closed.
+    pub fn is_closed(&self) -> bool {
+        self.opened.is_closed()
     }
 
     fn check_open(&self) -> Result<()> {
-        if self.is_view_closed() { Err(Error::Closed { backend: self.engine.name() }) } else { Ok(()) }
+        if self.is_closed() { Err(Error::Closed { backend: self.engine.name() }) } else { Ok(()) }
     }
 
     /// Opens the storage where it isn't open yet.
@@ -338,13 +351,8 @@ impl<E: Engine + ?Sized> Storage<E> {
 
     /// Closes the storage, or this view of it alone. Idempotent.
     pub fn shut(&self) -> Answer<Result<()>> {
-        match &self.view_closed {
-            Some(closed) => {
-                closed.store(true, Ordering::Relaxed);
-                Answer::ready(Ok(()))
-            }
-            None => self.engine.close(),
-        }
+        self.opened.closed.store(true, Ordering::Relaxed);
+        if self.opened.of.is_some() { Answer::ready(Ok(())) } else { self.engine.close() }
     }
 }
 
@@ -360,8 +368,10 @@ pub(crate) fn integer_of(key: &str, record: Option<&Record>) -> Result<BigInt> {
     if kind != Kind::Integer {
         return Err(Error::WrongKind { key: key.to_owned(), found: kind.name(), wanted: Kind::Integer.name() });
     }
-    let value = MemoryValue::decode(kind, payload).map_err(|damage| damage.under(key))?;
-    value.to_bigint().ok_or_else(|| Error::Corrupted { key: key.to_owned(), reason: "not an integer".to_owned() })
+    match MemoryValue::decode(kind, payload).map_err(|damage| damage.under(key))? {
+        MemoryValue::Integer(integer) => Ok(integer.to_big()),
+        _ => Err(Error::Corrupted { key: key.to_owned(), reason: "its kind is not that of its value".to_owned() }),
+    }
 }
 
 /// One pair a key, the last, where the key first stood.

@@ -6,6 +6,7 @@
 mod record;
 
 pub mod in_memory;
+pub(crate) mod namespaces;
 pub mod sqlite;
 
 use std::sync::Arc;
@@ -49,7 +50,9 @@ pub trait Engine: Send + Sync + 'static {
     fn read_one(&self, key: &Key) -> Answer<Result<Option<Record>>>;
 
     /// Version and times of the record under `key`, without its body.
-    fn meta(&self, key: &Key) -> Answer<Result<Option<Meta>>>;
+    fn meta(&self, key: &Key) -> Answer<Result<Option<Meta>>> {
+        self.read_one(key).map_ok(|record| record.map(|record| record.meta))
+    }
 
     /// The records under `keys`, in their order, all as of one moment.
     fn read(&self, keys: Vec<Key>) -> Answer<Result<Vec<Option<Record>>>>;

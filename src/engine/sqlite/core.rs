@@ -1,0 +1,289 @@
+//! A file that is open: its connections, its queues and its threads. Belongs to one generation; a forked child makes
+//! its own and never looks at this one again.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, Weak};
+use std::time::{Duration, Instant};
+
+use super::config::SqliteConfig;
+use super::errors::{BACKEND, Outcome, backend, gone};
+use super::job::{Job, Query, Reply, Task, Timed};
+use super::open::{self, Target};
+use super::patience::Patience;
+use super::queue::Queue;
+use super::slot::Slot;
+use super::statements::{Small, Sql, read_small};
+use super::{readers, writer};
+use crate::clock::Clock;
+use crate::engine::Record;
+use crate::error::{Error, Result};
+use crate::janitor::{self, Purge};
+use crate::key::Key;
+use crate::sync::{lock, wait};
+
+/// How old the knowledge may be that the file is still the one that was opened, for reads.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+pub(super) struct Core {
+    pub(super) config: SqliteConfig,
+    pub(super) clock: Clock,
+    pub(super) place: String,
+    pub(super) sql: Sql,
+    pub(super) target: Target,
+    pub(super) tasks: Queue<Timed<Task>>,
+    pub(super) queries: Queue<Timed<Query>>,
+    pub(super) writer: Arc<Slot>,
+    /// The connection of the calling threads.
+    inline: Arc<Slot>,
+    readers: Mutex<usize>,
+    reader_left: Condvar,
+    end: Mutex<End>,
+    opened: Instant,
+    /// When the file's identity was last looked at, in milliseconds after `opened`.
+    looked: AtomicU64,
+    owner: Weak<dyn Purge>,
+    /// The expiry that the janitor was last told of.
+    due: AtomicI64,
+    purging: AtomicBool,
+    /// How many batches the last transaction committed.
+    pub(super) last_group: AtomicUsize,
+}
+
+#[derive(Default)]
+struct End {
+    done: bool,
+    waiting: Vec<Reply<()>>,
+}
+
+impl Core {
+    /// Opens the file. To be called on a thread that may wait, outside the fork gate.
+    pub(super) fn open(config: SqliteConfig, clock: Clock, owner: Weak<dyn Purge>) -> Outcome<Arc<Self>> {
+        let place = config.place();
+        let super::config::SqlitePath::File(path) = &config.path else {
+            return Err(backend("a database in memory has no file").into());
+        };
+        let path = std::path::absolute(path).map_err(|error| backend(format!("{place}: {error}")))?;
+        let mut patience = Patience::new(config.connection_timeout);
+        let (target, writer) = open::first(&config, &path, &mut patience)?;
+        let inline = match open::further(&config, &target, &mut patience) {
+            Ok(inline) => inline,
+            Err(fault) => {
+                let _gate = crate::fork::enter();
+                super::slot::close(&writer);
+                return Err(fault);
+            }
+        };
+        let core = Arc::new(Self {
+            sql: Sql::new(&config.table),
+            config,
+            clock,
+            place,
+            target,
+            tasks: Queue::new(),
+            queries: Queue::new(),
+            writer,
+            inline,
+            readers: Mutex::new(0),
+            reader_left: Condvar::new(),
+            end: Mutex::new(End::default()),
+            opened: Instant::now(),
+            looked: AtomicU64::new(0),
+            owner,
+            due: AtomicI64::new(i64::MAX),
+            purging: AtomicBool::new(false),
+            last_group: AtomicUsize::new(0),
+        });
+        let thread = Arc::clone(&core);
+        if let Err(error) = spawn("rrag-sqlite-writer", move || writer::run(&thread)) {
+            let _gate = crate::fork::enter();
+            core.close_slots();
+            return Err(error.into());
+        }
+        // Others may have left records that expire.
+        core.request_purge();
+        Ok(core)
+    }
+
+    pub(super) fn submit(self: &Arc<Self>, job: Job) {
+        match job {
+            Job::Task(task) => {
+                if let Err(task) = self.tasks.push(task) {
+                    task.job.fail(Error::Closed { backend: BACKEND });
+                }
+            }
+            Job::Query(query) => match self.queries.push(query) {
+                Ok(true) => self.start_reader(),
+                Ok(false) => {}
+                Err(query) => query.job.fail(Error::Closed { backend: BACKEND }),
+            },
+            Job::Open(reply) => reply.send(Ok(())),
+            Job::Close(reply) => self.close(reply),
+        }
+    }
+
+    /// Starts one more reader, where there may be more.
+    fn start_reader(self: &Arc<Self>) {
+        let mut readers = lock(&self.readers);
+        if *readers >= self.config.max_connections {
+            return;
+        }
+        let thread = Arc::clone(self);
+        match spawn("rrag-sqlite-reader", move || readers::run(&thread)) {
+            Ok(()) => *readers += 1,
+            Err(error) if *readers == 0 => {
+                drop(readers);
+                for query in self.queries.take_all() {
+                    query.job.fail(error.clone());
+                }
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// A reader's last step.
+    pub(super) fn reader_leaves(&self) {
+        *lock(&self.readers) -= 1;
+        self.reader_left.notify_all();
+    }
+
+    /// Reads in the calling thread; `None` where that would take long, and a reader has to. In the fork gate.
+    pub(super) fn read_inline(&self, keys: &[Key]) -> Option<Result<Vec<Option<Record>>>> {
+        let guard = self.inline.try_lock()?;
+        let connection = guard.as_ref()?;
+        if let Err(error) = self.look_now_and_then() {
+            return Some(Err(error));
+        }
+        let now_ms = self.clock.now_ms();
+        let mut records = Vec::with_capacity(keys.len());
+        let mut all = || -> Outcome<bool> {
+            for key in keys {
+                match read_small(connection, &self.sql, key, now_ms)? {
+                    Small::Record(record) => records.push(record),
+                    Small::Large => return Ok(false),
+                }
+            }
+            Ok(true)
+        };
+        let read = if keys.len() > 1 { readers::in_snapshot(connection, all) } else { all() };
+        match read {
+            Ok(true) => Some(Ok(records)),
+            Ok(false) => None,
+            // A reader has the time to try again.
+            Err(fault) if fault.passing() != super::errors::Passing::Never => None,
+            Err(fault) => Some(Err(fault.into_error(&self.place))),
+        }
+    }
+
+    /// Fails where the file is not the one that was opened any more; looks only every so often.
+    pub(super) fn look_now_and_then(&self) -> Result<()> {
+        let now = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let every = u64::try_from(LOOK_EVERY.as_millis()).unwrap_or(u64::MAX);
+        if now < self.looked.load(Ordering::Relaxed).saturating_add(every) {
+            return Ok(());
+        }
+        self.look()?;
+        self.looked.store(now, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Fails where the file is not the one that was opened any more.
+    pub(super) fn look(&self) -> Result<()> {
+        self.target.identity.check(&self.target.path, &self.place)
+    }
+
+    /// Has what has expired deleted by the writer, without waiting for it.
+    pub(super) fn request_purge(&self) {
+        if !self.purging.swap(true, Ordering::AcqRel) {
+            let job = Timed { job: Task::Purge, patience: Patience::new(self.config.connection_timeout) };
+            drop(self.tasks.push(job));
+        }
+    }
+
+    /// A purge has ended, and the next record expires at `next`.
+    pub(super) fn purged(&self, next: Option<i64>) {
+        self.purging.store(false, Ordering::Release);
+        self.due.store(i64::MAX, Ordering::Relaxed);
+        // Where nothing expires: another process may yet write what does. The janitor waits a minute at most.
+        self.expires(next.unwrap_or(i64::MAX - 1));
+    }
+
+    /// A record was stored that expires at `at`.
+    pub(super) fn expires(&self, at: i64) {
+        if at < self.due.fetch_min(at, Ordering::Relaxed) {
+            let wait = u64::try_from(at.saturating_sub(self.clock.now_ms())).unwrap_or(0);
+            janitor::watch(&self.owner, Duration::from_millis(wait));
+        }
+    }
+
+    /// Lets the queued jobs finish, then the threads end and the connections close. Waits for nothing.
+    pub(super) fn shut_down(&self) {
+        self.queries.close();
+        self.tasks.close();
+    }
+
+    /// Shuts down and answers when all of it has happened.
+    pub(super) fn close(&self, reply: Reply<()>) {
+        self.shut_down();
+        let mut end = lock(&self.end);
+        if end.done {
+            drop(end);
+            reply.send(Ok(()));
+        } else {
+            end.waiting.push(reply);
+        }
+    }
+
+    /// The writer's last step: waits for the readers, then closes what is left.
+    pub(super) fn finish(&self) {
+        for task in self.tasks.abandon() {
+            task.job.fail(gone());
+        }
+        self.queries.close();
+        let mut readers = lock(&self.readers);
+        while *readers > 0 {
+            readers = wait(&self.reader_left, readers);
+        }
+        drop(readers);
+        for query in self.queries.abandon() {
+            query.job.fail(gone());
+        }
+        {
+            let _gate = crate::fork::enter();
+            self.close_slots();
+        }
+        let mut end = lock(&self.end);
+        end.done = true;
+        let waiting = std::mem::take(&mut end.waiting);
+        drop(end);
+        for reply in waiting {
+            reply.send(Ok(()));
+        }
+    }
+
+    fn close_slots(&self) {
+        super::slot::close(&self.inline);
+        // The last: where nobody else has the file open, it writes the log back and removes it.
+        super::slot::close(&self.writer);
+    }
+
+    /// The size of the log, in bytes.
+    pub(super) fn log_bytes(&self) -> u64 {
+        let mut path = self.target.path.clone().into_os_string();
+        path.push("-wal");
+        std::fs::metadata(path).map_or(0, |metadata| metadata.len())
+    }
+
+    /// The size of the file, in bytes.
+    pub(super) fn file_bytes(&self) -> u64 {
+        std::fs::metadata(&self.target.path).map_or(0, |metadata| metadata.len())
+    }
+}
+
+/// Starts a thread that nobody joins: in a forked child there would be nothing to join.
+pub(super) fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), Error> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(run)
+        .map(drop)
+        .map_err(|error| backend(format!("can't start a thread: {error}")))
+}

@@ -1,0 +1,77 @@
+//! A queue between callers and the threads of a storage.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex};
+
+use crate::sync::{lock, wait};
+
+/// First in, first out; closed once, and then drained.
+pub(super) struct Queue<T> {
+    state: Mutex<State<T>>,
+    changed: Condvar,
+}
+
+struct State<T> {
+    jobs: VecDeque<T>,
+    waiting: usize,
+    open: bool,
+}
+
+impl<T> Queue<T> {
+    pub(super) fn new() -> Self {
+        Self { state: Mutex::new(State { jobs: VecDeque::new(), waiting: 0, open: true }), changed: Condvar::new() }
+    }
+
+    /// Adds a job and wakes one thread that waits; gives it back where the queue is closed. The second is whether
+    /// nobody was waiting.
+    pub(super) fn push(&self, job: T) -> Result<bool, T> {
+        let mut state = lock(&self.state);
+        if !state.open {
+            return Err(job);
+        }
+        state.jobs.push_back(job);
+        let someone = state.waiting > 0;
+        drop(state);
+        if someone {
+            self.changed.notify_one();
+        }
+        Ok(!someone)
+    }
+
+    /// Waits for jobs and takes those that `take` takes; `None` once the queue is closed and empty.
+    pub(super) fn take(&self, take: impl FnOnce(&mut VecDeque<T>) -> Vec<T>) -> Option<Vec<T>> {
+        let mut state = lock(&self.state);
+        while state.jobs.is_empty() {
+            if !state.open {
+                return None;
+            }
+            state.waiting += 1;
+            state = wait(&self.changed, state);
+            state.waiting -= 1;
+        }
+        Some(take(&mut state.jobs))
+    }
+
+    /// Takes no more jobs; those that are there are still worked off.
+    pub(super) fn close(&self) {
+        lock(&self.state).open = false;
+        self.changed.notify_all();
+    }
+
+    /// Closes it and takes out what is left.
+    pub(super) fn abandon(&self) -> VecDeque<T> {
+        let mut state = lock(&self.state);
+        state.open = false;
+        self.changed.notify_all();
+        std::mem::take(&mut state.jobs)
+    }
+
+    /// Takes out what is left; the queue stays as open as it is.
+    pub(super) fn take_all(&self) -> VecDeque<T> {
+        std::mem::take(&mut lock(&self.state).jobs)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        lock(&self.state).jobs.len()
+    }
+}

@@ -1,0 +1,69 @@
+//! The Python extension module `rrag_storage._native`: the only folder that names pyo3.
+
+mod args;
+mod backends;
+mod bridge;
+mod convert;
+mod entry;
+mod errors;
+mod html;
+mod iterator;
+mod operation;
+mod query;
+mod signal;
+mod storage;
+mod time;
+mod transaction;
+mod value;
+
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+#[pyfunction]
+fn _before_fork(py: Python<'_>) {
+    // Whoever is inside an engine leaves it without the interpreter's lock.
+    let _ = py;
+    crate::fork::before();
+}
+
+#[pyfunction]
+fn _after_fork_in_parent() {
+    crate::fork::after_in_parent();
+}
+
+#[pyfunction]
+fn _after_fork_in_child() {
+    crate::fork::after_in_child();
+}
+
+/// Has Python tell of forks, where the system has them.
+fn watch_forks(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    let Ok(register) = py.import("os")?.getattr("register_at_fork") else { return Ok(()) };
+    let hooks = PyDict::new(py);
+    hooks.set_item("before", wrap_pyfunction!(_before_fork, module)?)?;
+    hooks.set_item("after_in_parent", wrap_pyfunction!(_after_fork_in_parent, module)?)?;
+    hooks.set_item("after_in_child", wrap_pyfunction!(_after_fork_in_child, module)?)?;
+    register.call((), Some(&hooks)).map(drop)
+}
+
+#[pymodule(gil_used = false)]
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_class::<storage::PyStorage>()?;
+    module.add_class::<backends::PyInMemoryStorage>()?;
+    module.add_class::<backends::PyDatabaseStorage>()?;
+    module.add_class::<backends::PyInMemoryConfig>()?;
+    module.add_class::<backends::PyDatabaseConfig>()?;
+    module.add_class::<value::PyMemoryValue>()?;
+    module.add_class::<entry::PyMemoryEntry>()?;
+    module.add_class::<entry::PyMemoryStats>()?;
+    module.add_class::<query::PyMemoryQuery>()?;
+    module.add_class::<query::PySortOrder>()?;
+    module.add_class::<transaction::PyTransaction>()?;
+    module.add_class::<operation::Operation>()?;
+    module.add_class::<iterator::PyEntryIterator>()?;
+    module.add_class::<time::PyManualClock>()?;
+    module.add_function(wrap_pyfunction!(backends::connect, module)?)?;
+    watch_forks(module)
+}

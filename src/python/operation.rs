@@ -1,0 +1,414 @@
+//! The one awaitable: a coroutine whose work is Rust's.
+//!
+//! An [`Operation`] does nothing before its first step. That step runs the work once, in the calling thread; where the
+//! answer is there, it is returned at once, with no trip through the event loop. Otherwise the operation waits on a
+//! future of the running loop, which the loop's [`Bridge`] wakes. Invariants:
+//!
+//! 1. The state's lock is never held while Python code or an engine runs.
+//! 2. A result is handed out once; an operation is awaited once, as a coroutine.
+//! 3. Dropping one before its first step does nothing but warn.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+use pyo3::exceptions::{PyRuntimeError, PyRuntimeWarning, PyStopIteration};
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+
+use super::bridge::Bridge;
+use super::errors::internal;
+use crate::answer::{Answer, BoxFuture};
+use crate::error::Result;
+use crate::sync::lock;
+
+/// What an operation gives: an object or an exception.
+pub(super) type Outcome = PyResult<Py<PyAny>>;
+
+/// Turns what Rust answered into what Python gets; in the thread that awaits.
+pub(super) type Finish = Box<dyn FnOnce(Python<'_>) -> Outcome + Send>;
+
+/// The first step's result.
+enum Step {
+    Done(Outcome),
+    Later(BoxFuture<Finish>),
+}
+
+enum State {
+    Created(Box<dyn FnOnce(Python<'_>) -> Step + Send>),
+    /// Its arguments were refused: raised when it is awaited, as by a coroutine.
+    Refused(PyErr),
+    /// Waiting on a future of the loop, whose `__await__` iterator this is.
+    Waiting { iterator: Py<PyAny>, bridge: Py<Bridge>, ticket: usize },
+    /// The answer is there; the awaiting task was woken to fetch it.
+    Answered(Outcome),
+    /// A step runs.
+    Running,
+    Finished,
+}
+
+/// How long a blocking wait goes without looking for signals.
+const SIGNAL_INTERVAL: Duration = Duration::from_millis(50);
+
+/// An operation under way, or one that will be once it is awaited: `await` it, hand it to `asyncio.gather`,
+/// `create_task`, `wait_for` or a `TaskGroup`, or block on it with `wait()`.
+#[pyclass(frozen, module = "rrag_storage")]
+pub(super) struct Operation {
+    class: &'static str,
+    name: &'static str,
+    state: Mutex<State>,
+}
+
+impl Operation {
+    /// An operation of `class.name`. `start` begins the work and `finish` turns a success into an object; both are
+    /// plain Rust for `blocking` work, which runs without the interpreter's lock.
+    pub(super) fn new<T, S, F>(class: &'static str, name: &'static str, blocking: bool, start: S, finish: F) -> Self
+    where
+        T: Send + 'static,
+        S: FnOnce() -> Answer<Result<T>> + Send + 'static,
+        F: FnOnce(Python<'_>, T) -> Outcome + Send + 'static,
+    {
+        let first = move |py: Python<'_>| {
+            let answer = if blocking { py.detach(start) } else { start() };
+            match answer {
+                Answer::Ready(Some(Ok(value))) => Step::Done(finish(py, value)),
+                Answer::Ready(Some(Err(error))) => Step::Done(Err(error.into())),
+                Answer::Ready(None) => Step::Done(Err(internal(name))),
+                Answer::Later(future) => Step::Later(Box::pin(async move {
+                    let result = future.await;
+                    Box::new(move |py: Python<'_>| finish(py, result?)) as Finish
+                })),
+            }
+        };
+        Self { class, name, state: Mutex::new(State::Created(Box::new(first))) }
+    }
+
+    /// An operation that raises `error` when it is awaited.
+    pub(super) fn refused(class: &'static str, name: &'static str, error: PyErr) -> Self {
+        Self { class, name, state: Mutex::new(State::Refused(error)) }
+    }
+
+    /// The same operation, with a line in the log for its end.
+    pub(super) fn logged(self, backend: &'static str) -> Self {
+        let name = self.name;
+        let mut state = lock(&self.state);
+        if let State::Created(start) = std::mem::replace(&mut *state, State::Running) {
+            *state = State::Created(Box::new(move |py| {
+                let begun = Instant::now();
+                match start(py) {
+                    Step::Done(outcome) => {
+                        log(py, backend, name, begun, &outcome);
+                        Step::Done(outcome)
+                    }
+                    Step::Later(future) => Step::Later(Box::pin(async move {
+                        let finish = future.await;
+                        Box::new(move |py: Python<'_>| {
+                            let outcome = finish(py);
+                            log(py, backend, name, begun, &outcome);
+                            outcome
+                        }) as Finish
+                    })),
+                }
+            }));
+        }
+        drop(state);
+        self
+    }
+
+    fn take(&self) -> State {
+        std::mem::replace(&mut *lock(&self.state), State::Running)
+    }
+
+    fn put(&self, state: State) {
+        *lock(&self.state) = state;
+    }
+
+    fn reused(&self) -> PyErr {
+        PyRuntimeError::new_err(format!("cannot reuse already awaited {}.{}()", self.class, self.name))
+    }
+
+    fn busy(&self) -> PyErr {
+        PyRuntimeError::new_err(format!("{}.{}() is being awaited already", self.class, self.name))
+    }
+
+    /// Runs the first step, and polls once what it leaves.
+    fn begin(&self, py: Python<'_>, start: Box<dyn FnOnce(Python<'_>) -> Step + Send>) -> PyResult<Step> {
+        let guarded = catch_unwind(AssertUnwindSafe(|| match start(py) {
+            Step::Later(mut future) => match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(finish) => Step::Done(finish(py)),
+                Poll::Pending => Step::Later(future),
+            },
+            done @ Step::Done(_) => done,
+        }));
+        guarded.map_err(|_| internal(self.name))
+    }
+
+    /// One step of the awaiting task: `Ok` to suspend on what is returned, an exception (`StopIteration` with the
+    /// result among them) to end.
+    fn step(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
+        let (py, this) = (slf.py(), slf.get());
+        match this.take() {
+            State::Created(start) => match this.begin(py, start) {
+                Ok(Step::Done(outcome)) => this.end(outcome),
+                Ok(Step::Later(future)) => Self::suspend(slf, future),
+                Err(error) => this.end(Err(error)),
+            },
+            State::Refused(error) => this.end(Err(error)),
+            State::Answered(outcome) => this.end(outcome),
+            waiting @ State::Waiting { .. } => {
+                this.put(waiting);
+                Err(this.busy())
+            }
+            State::Running => Err(this.busy()),
+            State::Finished => {
+                this.put(State::Finished);
+                Err(this.reused())
+            }
+        }
+    }
+
+    fn end(&self, outcome: Outcome) -> PyResult<Py<PyAny>> {
+        self.put(State::Finished);
+        outcome.and_then(|value| Err(PyStopIteration::new_err((value,))))
+    }
+
+    /// Hands `future` to the running loop's bridge, and suspends the awaiting task until that has the answer.
+    fn suspend(slf: &Bound<'_, Self>, future: BoxFuture<Finish>) -> PyResult<Py<PyAny>> {
+        let (py, this) = (slf.py(), slf.get());
+        let register = || {
+            let (bridge, event_loop) = Bridge::of_running_loop(py)?;
+            let waiter = event_loop.call_method0(pyo3::intern!(py, "create_future"))?;
+            let iterator = waiter.call_method0(pyo3::intern!(py, "__await__"))?;
+            let first = iterator.call_method0(pyo3::intern!(py, "__next__"))?;
+            Ok((bridge, waiter, iterator, first))
+        };
+        match register() {
+            Ok((bridge, waiter, iterator, first)) => {
+                let ticket = bridge.get().reserve();
+                this.put(State::Waiting { iterator: iterator.unbind(), bridge: bridge.clone().unbind(), ticket });
+                bridge.get().watch(py, ticket, slf.clone().unbind(), waiter.unbind(), future);
+                Ok(first.unbind())
+            }
+            Err(error) => this.end(Err(error)),
+        }
+    }
+
+    /// The answer has come: the awaiting task fetches it at its next step. `false` where nobody waits any more.
+    pub(super) fn answer(&self, outcome: Outcome) -> bool {
+        let mut state = lock(&self.state);
+        let waits = matches!(*state, State::Waiting { .. });
+        let before = if waits { std::mem::replace(&mut *state, State::Answered(outcome)) } else { State::Running };
+        drop(state);
+        drop(before);
+        waits
+    }
+
+    /// The operation's name, for messages.
+    pub(super) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Ends it without a result. What was begun in an engine goes on there, whole.
+    fn abandon(&self, py: Python<'_>) {
+        if let State::Waiting { bridge, ticket, .. } = std::mem::replace(&mut *lock(&self.state), State::Finished) {
+            bridge.bind(py).get().forget(ticket);
+        }
+    }
+}
+
+#[pymethods]
+impl Operation {
+    fn __await__<'py>(slf: Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
+        let refuse = match *lock(&slf.get().state) {
+            State::Created(_) | State::Refused(_) => None,
+            State::Finished => Some(slf.get().reused()),
+            _ => Some(slf.get().busy()),
+        };
+        refuse.map_or(Ok(slf), Err)
+    }
+
+    fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __next__(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
+        Self::step(slf)
+    }
+
+    /// Runs one step, as a coroutine's `send`.
+    fn send(slf: &Bound<'_, Self>, _value: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        Self::step(slf)
+    }
+
+    /// Ends the operation with an exception, as a coroutine's `throw`.
+    #[pyo3(signature = (kind, value=None, traceback=None))]
+    fn throw(
+        &self,
+        py: Python<'_>,
+        kind: &Bound<'_, PyAny>,
+        value: Option<&Bound<'_, PyAny>>,
+        traceback: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Py<PyAny>> {
+        self.abandon(py);
+        let _ = traceback;
+        let error = match value {
+            Some(value) if kind.is_instance_of::<pyo3::types::PyType>() => {
+                if value.is_instance(kind)? { value.clone() } else { kind.call1((value,))? }
+            }
+            _ if kind.is_instance_of::<pyo3::types::PyType>() => kind.call0()?,
+            _ => kind.clone(),
+        };
+        Err(PyErr::from_value(error))
+    }
+
+    /// Ends the operation; nothing is done where it was not awaited yet.
+    fn close(&self, py: Python<'_>) {
+        self.abandon(py);
+    }
+
+    /// Runs the operation and blocks until it has ended. Works while an event loop runs in this thread; Ctrl-C
+    /// interrupts it.
+    pub(super) fn wait(&self, py: Python<'_>) -> Outcome {
+        let start = match self.take() {
+            State::Created(start) => start,
+            State::Refused(error) => {
+                self.put(State::Finished);
+                return Err(error);
+            }
+            other => {
+                let error = if matches!(other, State::Finished) { self.reused() } else { self.busy() };
+                self.put(other);
+                return Err(error);
+            }
+        };
+        let step = self.begin(py, start);
+        self.put(State::Finished);
+        match step? {
+            Step::Done(outcome) => outcome,
+            Step::Later(future) => block_on(py, self.name, future)?(py),
+        }
+    }
+
+    #[getter]
+    fn __name__(&self) -> &'static str {
+        self.name
+    }
+
+    #[getter]
+    fn __qualname__(&self) -> String {
+        format!("{}.{}", self.class, self.name)
+    }
+
+    /// Whether a step of it runs at this moment.
+    #[getter]
+    fn cr_running(&self) -> bool {
+        matches!(*lock(&self.state), State::Running)
+    }
+
+    fn __repr__(&self) -> String {
+        let state = match *lock(&self.state) {
+            State::Created(_) | State::Refused(_) => "not awaited yet",
+            State::Finished => "finished",
+            _ => "under way",
+        };
+        format!("<Operation {}.{}() {state}>", self.class, self.name)
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        // Traversal may not wait: an operation whose state is being changed is in use, and no garbage.
+        if let Ok(state) = self.state.try_lock()
+            && let State::Waiting { iterator, bridge, .. } = &*state
+        {
+            visit.call(iterator)?;
+            visit.call(bridge)?;
+        }
+        Ok(())
+    }
+
+    fn __clear__(&self) {
+        let before = std::mem::replace(&mut *lock(&self.state), State::Finished);
+        drop(before);
+    }
+}
+
+impl Drop for Operation {
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if !matches!(state, State::Created(_) | State::Refused(_)) {
+            return;
+        }
+        let message = format!("coroutine '{}.{}' was never awaited\0", self.class, self.name);
+        Python::try_attach(|py| {
+            // A destructor may run while an exception is on its way: it must still be there afterwards.
+            let raised = PyErr::take(py);
+            if let Ok(message) = std::ffi::CStr::from_bytes_with_nul(message.as_bytes()) {
+                let category = py.get_type::<PyRuntimeWarning>();
+                if let Err(error) = PyErr::warn(py, &category, message, 1) {
+                    error.write_unraisable(py, None);
+                }
+            }
+            if let Some(raised) = raised {
+                raised.restore(py);
+            }
+        });
+    }
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Polls `future` in this thread, without the interpreter's lock, until it is ready or a signal handler raises.
+fn block_on<T: Send>(py: Python<'_>, name: &str, mut future: BoxFuture<T>) -> PyResult<T> {
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    loop {
+        let polled = py.detach(|| {
+            let until = Instant::now() + SIGNAL_INTERVAL;
+            catch_unwind(AssertUnwindSafe(|| {
+                loop {
+                    if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+                        return Some(value);
+                    }
+                    let left = until.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        return None;
+                    }
+                    std::thread::park_timeout(left);
+                }
+            }))
+        });
+        match polled {
+            Ok(Some(value)) => return Ok(value),
+            Ok(None) => py.check_signals()?,
+            Err(_) => return Err(internal(name)),
+        }
+    }
+}
+
+static LOGGER: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+/// Writes a debug line through Python's `logging`: operation, time and the class of an error; no key, no value.
+fn log(py: Python<'_>, backend: &str, name: &str, begun: Instant, outcome: &Outcome) {
+    let elapsed = begun.elapsed().as_secs_f64() * 1e3;
+    let end = match outcome {
+        Ok(_) => "ok".to_owned(),
+        Err(error) => error.get_type(py).name().map_or_else(|_| "error".to_owned(), |name| name.to_string()),
+    };
+    let write = || {
+        let logger = LOGGER.get_or_try_init(py, || {
+            py.import("logging")?.call_method1("getLogger", ("rrag_storage.query",)).map(Bound::unbind)
+        })?;
+        logger.bind(py).call_method1("debug", ("%s %s: %s in %.3f ms", backend, name, end, elapsed))
+    };
+    // A handler that fails must not fail the operation, which is done: logging's own convention.
+    if let Err(error) = write() {
+        error.write_unraisable(py, None);
+    }
+}

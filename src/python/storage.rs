@@ -1,0 +1,473 @@
+//! `Storage`: every method of every backend, once.
+//!
+//! A method takes its arguments out, and hands an [`Operation`] what to start and what to make of the answer. Arguments
+//! that are refused are raised when the operation is awaited, as by an `async def`.
+
+use std::sync::Arc;
+
+use pyo3::IntoPyObjectExt;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyString, PyTuple};
+
+use super::entry::{PyMemoryEntry, PyMemoryStats, decode, decode_or, memory_value};
+use super::iterator::{PyEntryIterator, Shape};
+use super::operation::{Operation, Outcome};
+use super::query::query_of;
+use super::transaction::PyTransaction;
+use super::{args, html};
+use crate::answer::Answer;
+use crate::engine::{Check, Record};
+use crate::error::{Error, Result};
+use crate::key::Key;
+use crate::memory::MemoryQuery;
+use crate::storage::Storage;
+
+/// A storage, whatever its backend, or a view of one namespace of it. The backends are its subclasses.
+#[pyclass(frozen, subclass, weakref, name = "Storage", module = "rrag_storage")]
+pub(super) struct PyStorage {
+    storage: Arc<Storage>,
+    class: &'static str,
+    /// Whether each operation is written to the log.
+    logging: bool,
+}
+
+impl PyStorage {
+    pub(super) fn new(storage: Storage, class: &'static str, logging: bool) -> Self {
+        Self { storage: Arc::new(storage), class, logging }
+    }
+
+    fn operation<T, S, F>(&self, name: &'static str, build: impl FnOnce() -> PyResult<(S, F)>) -> Operation
+    where
+        T: Send + 'static,
+        S: FnOnce(&Storage) -> Answer<Result<T>> + Send + 'static,
+        F: FnOnce(Python<'_>, T) -> Outcome + Send + 'static,
+    {
+        match build() {
+            Ok((start, finish)) => {
+                let storage = Arc::clone(&self.storage);
+                let blocking = storage.may_block();
+                let operation = Operation::new(self.class, name, blocking, move || start(&storage), finish);
+                if self.logging { operation.logged(self.storage.backend_name()) } else { operation }
+            }
+            Err(error) => Operation::refused(self.class, name, error),
+        }
+    }
+
+    fn key(&self, key: &Bound<'_, PyAny>) -> PyResult<Key> {
+        args::key(&self.storage, key)
+    }
+
+    /// The key as the view spells it, for what is made of the answer.
+    fn local(&self, key: &Key) -> Local {
+        Local { key: key.clone(), skip: self.storage.prefix().len() }
+    }
+
+    fn iterate(
+        &self,
+        shape: Shape,
+        query: Option<&Bound<'_, PyAny>>,
+        filters: Option<&Bound<'_, PyDict>>,
+    ) -> PyEntryIterator {
+        let listing = query_of(query, filters).and_then(|query| Ok(self.storage.list(&query, true)?));
+        PyEntryIterator::new(self.class, Arc::clone(&self.storage), shape, listing)
+    }
+}
+
+/// A key without its view's prefix, at no allocation.
+struct Local {
+    key: Key,
+    skip: usize,
+}
+
+impl std::ops::Deref for Local {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        self.key.get(self.skip..).unwrap_or_default()
+    }
+}
+
+/// The integer that an increment left.
+pub(super) fn integer(py: Python<'_>, key: &str, record: Option<&Record>) -> Outcome {
+    match record {
+        Some(record) => decode(py, key, record),
+        None => Err(Error::Corrupted { key: key.to_owned(), reason: "the counter was not stored".to_owned() }.into()),
+    }
+}
+
+fn none(py: Python<'_>, (): ()) -> Outcome {
+    Ok(py.None())
+}
+
+fn object<T: for<'py> IntoPyObject<'py>>(py: Python<'_>, value: T) -> Outcome {
+    value.into_py_any(py)
+}
+
+#[pymethods]
+impl PyStorage {
+    #[pyo3(signature = (key, value, ttl=None))]
+    fn set(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>, ttl: Option<&Bound<'_, PyAny>>) -> Operation {
+        self.operation("set", || {
+            let (key, value, ttl) = (self.key(key)?, args::value(value)?, args::optional_ttl(ttl)?);
+            Ok((move |storage: &Storage| storage.write(key, value, ttl), none))
+        })
+    }
+
+    #[pyo3(signature = (key, default=None, *, refresh_ttl=None))]
+    fn get(
+        &self,
+        py: Python<'_>,
+        key: &Bound<'_, PyAny>,
+        default: Option<Py<PyAny>>,
+        refresh_ttl: Option<&Bound<'_, PyAny>>,
+    ) -> Operation {
+        self.operation("get", || {
+            let key = self.key(key)?;
+            let (local, ttl) = (self.local(&key), args::optional_ttl(refresh_ttl)?);
+            let default = default.unwrap_or_else(|| py.None());
+            let start = move |storage: &Storage| match ttl {
+                None => storage.read(&key),
+                Some(ttl) => {
+                    storage.read_and_touch(vec![key], ttl).map_ok(|records| records.into_iter().next().flatten())
+                }
+            };
+            Ok((start, move |py: Python<'_>, record: Option<Record>| decode_or(py, &local, record.as_ref(), &default)))
+        })
+    }
+
+    fn get_value(&self, key: &Bound<'_, PyAny>) -> Operation {
+        self.operation("get_value", || {
+            let key = self.key(key)?;
+            let local = self.local(&key);
+            Ok((
+                move |storage: &Storage| storage.read(&key),
+                move |py: Python<'_>, record: Option<Record>| {
+                    object(py, record.map(|record| memory_value(&local, &record)).transpose()?)
+                },
+            ))
+        })
+    }
+
+    fn get_entry(&self, key: &Bound<'_, PyAny>) -> Operation {
+        self.operation("get_entry", || {
+            let key = self.key(key)?;
+            let local = self.local(&key);
+            Ok((
+                move |storage: &Storage| storage.read(&key),
+                move |py: Python<'_>, record: Option<Record>| {
+                    object(py, record.map(|record| PyMemoryEntry::new(&local, record)).transpose()?)
+                },
+            ))
+        })
+    }
+
+    fn get_entries(&self, keys: &Bound<'_, PyAny>) -> Operation {
+        self.operation("get_entries", || {
+            let keys = args::keys(&self.storage, keys)?;
+            let (storage, asked) = (Arc::clone(&self.storage), keys.clone());
+            Ok((
+                move |storage: &Storage| storage.read_many(keys),
+                move |py: Python<'_>, records: Vec<Option<Record>>| {
+                    let entries = asked.iter().zip(records).map(|(key, record)| {
+                        record.map(|record| PyMemoryEntry::new(storage.local(key), record)).transpose()
+                    });
+                    object(py, entries.collect::<Result<Vec<_>>>()?)
+                },
+            ))
+        })
+    }
+
+    #[pyo3(signature = (key, default=None))]
+    fn pop(&self, py: Python<'_>, key: &Bound<'_, PyAny>, default: Option<Py<PyAny>>) -> Operation {
+        self.operation("pop", || {
+            let key = self.key(key)?;
+            let local = self.local(&key);
+            let default = default.unwrap_or_else(|| py.None());
+            Ok((
+                move |storage: &Storage| storage.take(key),
+                move |py: Python<'_>, record: Option<Record>| decode_or(py, &local, record.as_ref(), &default),
+            ))
+        })
+    }
+
+    fn delete(&self, key: &Bound<'_, PyAny>) -> Operation {
+        self.operation("delete", || {
+            let key = self.key(key)?;
+            Ok((
+                move |storage: &Storage| storage.remove(vec![key]),
+                |py: Python<'_>, removed: u64| object(py, removed > 0),
+            ))
+        })
+    }
+
+    fn exists(&self, key: &Bound<'_, PyAny>) -> Operation {
+        self.operation("exists", || {
+            let key = self.key(key)?;
+            Ok((move |storage: &Storage| storage.meta(&key), |py: Python<'_>, meta: Option<_>| object(py, meta.is_some())))
+        })
+    }
+
+    #[pyo3(signature = (items, ttl=None))]
+    fn mset(&self, items: &Bound<'_, PyAny>, ttl: Option<&Bound<'_, PyAny>>) -> Operation {
+        self.operation("mset", || {
+            let (pairs, ttl) = (args::pairs(&self.storage, items)?, args::optional_ttl(ttl)?);
+            Ok((move |storage: &Storage| storage.write_many(pairs, ttl), none))
+        })
+    }
+
+    #[pyo3(signature = (keys, default=None, *, refresh_ttl=None))]
+    fn mget(
+        &self,
+        py: Python<'_>,
+        keys: &Bound<'_, PyAny>,
+        default: Option<Py<PyAny>>,
+        refresh_ttl: Option<&Bound<'_, PyAny>>,
+    ) -> Operation {
+        self.operation("mget", || {
+            let (keys, ttl) = (args::keys(&self.storage, keys)?, args::optional_ttl(refresh_ttl)?);
+            let (storage, asked) = (Arc::clone(&self.storage), keys.clone());
+            let default = default.unwrap_or_else(|| py.None());
+            let start = move |storage: &Storage| match ttl {
+                None => storage.read_many(keys),
+                Some(ttl) => storage.read_and_touch(keys, ttl),
+            };
+            let finish = move |py: Python<'_>, records: Vec<Option<Record>>| {
+                let values = asked
+                    .iter()
+                    .zip(&records)
+                    .map(|(key, record)| decode_or(py, storage.local(key), record.as_ref(), &default));
+                object(py, values.collect::<PyResult<Vec<_>>>()?)
+            };
+            Ok((start, finish))
+        })
+    }
+
+    fn mdelete(&self, keys: &Bound<'_, PyAny>) -> Operation {
+        self.operation("mdelete", || {
+            let keys = args::keys(&self.storage, keys)?;
+            Ok((move |storage: &Storage| storage.remove(keys), object))
+        })
+    }
+
+    #[pyo3(signature = (query=None, **filters))]
+    fn keys(&self, query: Option<&Bound<'_, PyAny>>, filters: Option<&Bound<'_, PyDict>>) -> Operation {
+        self.operation("keys", || {
+            let query: MemoryQuery = query_of(query, filters)?;
+            let storage = Arc::clone(&self.storage);
+            Ok((
+                move |storage: &Storage| storage.list_keys(&query),
+                move |py: Python<'_>, keys: Vec<Key>| {
+                    let keys = keys.iter().map(|key| PyString::new(py, storage.local(key)));
+                    Ok(PyList::new(py, keys)?.into_any().unbind())
+                },
+            ))
+        })
+    }
+
+    #[pyo3(signature = (query=None, **filters))]
+    fn items(&self, query: Option<&Bound<'_, PyAny>>, filters: Option<&Bound<'_, PyDict>>) -> PyEntryIterator {
+        self.iterate(Shape::Item, query, filters)
+    }
+
+    #[pyo3(signature = (query=None, **filters))]
+    fn entries(&self, query: Option<&Bound<'_, PyAny>>, filters: Option<&Bound<'_, PyDict>>) -> PyEntryIterator {
+        self.iterate(Shape::Entry, query, filters)
+    }
+
+    #[pyo3(signature = (prefix=None, max_depth=None))]
+    fn namespaces(&self, prefix: Option<&Bound<'_, PyAny>>, max_depth: Option<&Bound<'_, PyAny>>) -> Operation {
+        self.operation("namespaces", || {
+            let prefix = args::optional_text("prefix", prefix)?;
+            let max_depth = args::optional_size("max_depth", 1, max_depth)?;
+            Ok((move |storage: &Storage| storage.list_namespaces(prefix.as_deref(), max_depth), object))
+        })
+    }
+
+    #[pyo3(signature = (namespace=None, *, prefix=None))]
+    fn count(&self, namespace: Option<&Bound<'_, PyAny>>, prefix: Option<&Bound<'_, PyAny>>) -> Operation {
+        self.operation("count", || {
+            let namespace = args::optional_text("namespace", namespace)?;
+            let prefix = args::optional_text("prefix", prefix)?;
+            Ok((move |storage: &Storage| storage.count_under(namespace.as_deref(), prefix.as_deref()), object))
+        })
+    }
+
+    #[pyo3(signature = (namespace=None, *, prefix=None))]
+    fn clear(&self, namespace: Option<&Bound<'_, PyAny>>, prefix: Option<&Bound<'_, PyAny>>) -> Operation {
+        self.operation("clear", || {
+            let namespace = args::optional_text("namespace", namespace)?;
+            let prefix = args::optional_text("prefix", prefix)?;
+            Ok((move |storage: &Storage| storage.clear_under(namespace.as_deref(), prefix.as_deref()), object))
+        })
+    }
+
+    #[pyo3(signature = (key, value, ttl=None))]
+    fn set_if_absent(
+        &self,
+        key: &Bound<'_, PyAny>,
+        value: &Bound<'_, PyAny>,
+        ttl: Option<&Bound<'_, PyAny>>,
+    ) -> Operation {
+        self.operation("set_if_absent", || {
+            let (key, value, ttl) = (self.key(key)?, args::value(value)?, args::optional_ttl(ttl)?);
+            Ok((move |storage: &Storage| storage.write_if(key, Check::Absent, value, ttl), object))
+        })
+    }
+
+    #[pyo3(signature = (key, value, version, ttl=None))]
+    fn compare_and_set(
+        &self,
+        key: &Bound<'_, PyAny>,
+        value: &Bound<'_, PyAny>,
+        version: &Bound<'_, PyAny>,
+        ttl: Option<&Bound<'_, PyAny>>,
+    ) -> Operation {
+        self.operation("compare_and_set", || {
+            let (key, value, ttl) = (self.key(key)?, args::value(value)?, args::optional_ttl(ttl)?);
+            let check = Check::Version(args::version(version)?);
+            Ok((move |storage: &Storage| storage.write_if(key, check, value, ttl), object))
+        })
+    }
+
+    #[pyo3(signature = (key, by=None), text_signature = "($self, key, by=1)")]
+    fn increment(&self, key: &Bound<'_, PyAny>, by: Option<&Bound<'_, PyAny>>) -> Operation {
+        self.operation("increment", || {
+            let key = self.key(key)?;
+            let local = self.local(&key);
+            let by = by.map_or(Ok(1.into()), |by| args::integer("by", by))?;
+            Ok((
+                move |storage: &Storage| storage.add(key, by),
+                move |py: Python<'_>, record: Option<Record>| integer(py, &local, record.as_ref()),
+            ))
+        })
+    }
+
+    fn expire(&self, key: &Bound<'_, PyAny>, ttl: &Bound<'_, PyAny>) -> Operation {
+        self.operation("expire", || {
+            let (key, ttl) = (self.key(key)?, args::ttl(ttl)?);
+            Ok((move |storage: &Storage| storage.set_expiry(key, Some(ttl)), object))
+        })
+    }
+
+    fn persist(&self, key: &Bound<'_, PyAny>) -> Operation {
+        self.operation("persist", || {
+            let key = self.key(key)?;
+            Ok((move |storage: &Storage| storage.set_expiry(key, None), object))
+        })
+    }
+
+    fn ttl(&self, key: &Bound<'_, PyAny>) -> Operation {
+        self.operation("ttl", || {
+            let key = self.key(key)?;
+            Ok((move |storage: &Storage| storage.time_left(&key), object))
+        })
+    }
+
+    fn transaction(&self) -> PyTransaction {
+        PyTransaction::new(self.storage.transaction())
+    }
+
+    #[pyo3(signature = (fn_, max_attempts=None), text_signature = "($self, fn, max_attempts=16)")]
+    fn transact<'py>(
+        slf: &Bound<'py, Self>,
+        fn_: &Bound<'py, PyAny>,
+        max_attempts: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let transact = slf.py().import("rrag_storage._transact")?.getattr("transact")?;
+        match max_attempts {
+            Some(max_attempts) => transact.call1((slf, fn_, max_attempts)),
+            None => transact.call1((slf, fn_, 16)),
+        }
+    }
+
+    fn health_check(&self) -> Operation {
+        self.operation("health_check", || {
+            Ok((|storage: &Storage| storage.ping().map(|ping| Ok(ping.is_ok())), object::<bool>))
+        })
+    }
+
+    fn stats(&self) -> Operation {
+        self.operation("stats", || {
+            let (backend, clock) = (self.storage.backend_name(), self.storage.clock().clone());
+            Ok((
+                |storage: &Storage| storage.figures(),
+                move |py: Python<'_>, (stats, namespaces): (_, u64)| {
+                    object(py, PyMemoryStats::new(py, backend, stats, namespaces, clock.now_ns())?)
+                },
+            ))
+        })
+    }
+
+    fn namespace(&self, name: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let view = self.storage.namespace(args::text("name", name)?);
+        Ok(Self { storage: Arc::new(view), class: "Storage", logging: self.logging })
+    }
+
+    #[getter]
+    fn sync<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        slf.py().import("rrag_storage.sync")?.getattr("SyncStorage")?.call1((slf,))
+    }
+
+    pub(super) fn open(slf: &Bound<'_, Self>) -> Operation {
+        let this = slf.clone().unbind();
+        slf.get().operation("open", || {
+            Ok((|storage: &Storage| storage.open(), move |_: Python<'_>, ()| Ok(this.into_any())))
+        })
+    }
+
+    fn close(&self) -> Operation {
+        self.operation("close", || Ok((|storage: &Storage| storage.shut(), none)))
+    }
+
+    fn __await__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Operation>> {
+        Bound::new(slf.py(), Self::open(slf))
+    }
+
+    fn __aenter__(slf: &Bound<'_, Self>) -> Operation {
+        Self::open(slf)
+    }
+
+    #[pyo3(signature = (*_exception))]
+    fn __aexit__(&self, _exception: &Bound<'_, PyTuple>) -> Operation {
+        self.close()
+    }
+
+    #[getter]
+    fn backend_name(&self) -> &'static str {
+        self.storage.backend_name()
+    }
+
+    #[getter]
+    fn url(&self) -> String {
+        self.storage.location()
+    }
+
+    #[getter]
+    fn closed(&self) -> bool {
+        self.storage.is_closed()
+    }
+
+    fn __repr__(&self) -> String {
+        let location = self.storage.location();
+        let prefix = self.storage.prefix();
+        let closed = if self.storage.is_closed() { ", closed" } else { "" };
+        if prefix.is_empty() {
+            format!("<{} {location}{closed}>", self.class)
+        } else {
+            format!("<{} {location}, keys under {prefix:?}{closed}>", self.class)
+        }
+    }
+
+    fn _repr_html_(&self) -> String {
+        let state = if self.storage.is_closed() { "closed" } else { "open" };
+        let mut rows = vec![
+            ("backend", self.storage.backend_name().to_owned()),
+            ("url", self.storage.location()),
+            ("state", state.to_owned()),
+        ];
+        if !self.storage.prefix().is_empty() {
+            rows.push(("keys under", html::shortened(self.storage.prefix())));
+        }
+        html::table(self.class, &rows)
+    }
+}
