@@ -167,6 +167,11 @@ impl Encoded {
         self.kind
     }
 
+    /// The kind that the payload has by itself: that of its outermost value, for a JSON document.
+    pub fn plain_kind(&self) -> Kind {
+        read::kind_of(self.payload()).unwrap_or(self.kind)
+    }
+
     /// The CBOR of the value, without the header.
     pub fn payload(&self) -> &[u8] {
         &self.body[HEADER_BYTES..]

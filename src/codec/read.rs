@@ -43,7 +43,7 @@ pub(crate) enum Token<'a> {
     TimeDelta(TimeDelta),
     Decimal(Decimal),
     Uuid([u8; 16]),
-    Array(ArrayToken<'a>),
+    Array(Box<ArrayToken<'a>>),
 }
 
 /// An array or scalar whose data is as long as shape and type say. Booleans are CBOR's: 0xF4 and 0xF5.
@@ -230,14 +230,11 @@ impl<'a> Reader<'a> {
             tags::FOLD => self.folded()?,
             tags::DATE => Token::Date(self.parsed(text::parse_date)?),
             tags::DURATION => Token::TimeDelta(self.duration()?),
-            tags::BIGNUM | tags::NEGATIVE_BIGNUM => Token::BigInteger {
-                negative: tag == tags::NEGATIVE_BIGNUM,
-                magnitude: self.blob(cbor::BYTES)?,
-            },
+            tags::BIGNUM | tags::NEGATIVE_BIGNUM => {
+                Token::BigInteger { negative: tag == tags::NEGATIVE_BIGNUM, magnitude: self.blob(cbor::BYTES)? }
+            }
             tags::DECIMAL_FRACTION => Token::Decimal(self.decimal_fraction()?),
-            tags::DECIMAL_TEXT => Token::Decimal(
-                self.parsed(|text| std::str::from_utf8(text).ok()?.parse().ok())?,
-            ),
+            tags::DECIMAL_TEXT => Token::Decimal(self.parsed(|text| std::str::from_utf8(text).ok()?.parse().ok())?),
             tags::UUID => match self.blob(cbor::BYTES)?.try_into() {
                 Ok(bytes) => Token::Uuid(bytes),
                 Err(_) => return Err(Damage::new("it holds a UUID that has not 16 bytes")),
@@ -245,8 +242,8 @@ impl<'a> Reader<'a> {
             tags::TUPLE => Token::Tuple(self.tagged_array(depth)?),
             tags::SET => Token::Set(self.tagged_array(depth)?),
             tags::FROZEN_SET => Token::FrozenSet(self.tagged_array(depth)?),
-            tags::ARRAY => Token::Array(self.array()?),
-            tags::SCALAR => Token::Array(self.scalar()?),
+            tags::ARRAY => Token::Array(Box::new(self.array()?)),
+            tags::SCALAR => Token::Array(Box::new(self.scalar()?)),
             _ => return Err(Damage::of(format!("it holds tag {tag}, which this version does not know"))),
         })
     }
@@ -330,7 +327,9 @@ impl<'a> Reader<'a> {
             cbor::UNSIGNED => (tags::BIGNUM, BigUint::from(head.argument)),
             cbor::NEGATIVE => (tags::NEGATIVE_BIGNUM, BigUint::from(head.argument)),
             cbor::TAG => match self.blob(cbor::BYTES)? {
-                magnitude if magnitude.len() <= MAX_MANTISSA_BYTES => (head.argument, BigUint::from_bytes_be(magnitude)),
+                magnitude if magnitude.len() <= MAX_MANTISSA_BYTES => {
+                    (head.argument, BigUint::from_bytes_be(magnitude))
+                }
                 _ => return Err(malformed()),
             },
             _ => return Err(malformed()),

@@ -79,9 +79,7 @@ impl Rest<'_> {
     fn number<const N: usize>(&mut self) -> Option<u32> {
         let (digits, rest) = self.0.split_first_chunk::<N>()?;
         self.0 = rest;
-        digits.iter().try_fold(0, |number, digit| {
-            digit.is_ascii_digit().then(|| number * 10 + u32::from(digit - b'0'))
-        })
+        digits.iter().try_fold(0, |number, digit| digit.is_ascii_digit().then(|| number * 10 + u32::from(digit - b'0')))
     }
 
     fn two(&mut self) -> Option<u8> {

@@ -20,9 +20,10 @@ mod classes {
 }
 
 /// The exception for `error`, with its `key` where it has one.
-pub(super) fn raise(error: &Error) -> PyErr {
+#[expect(clippy::needless_pass_by_value, reason = "an error ends here")]
+pub(super) fn raise(error: Error) -> PyErr {
     let message = error.to_string();
-    let exception = match error {
+    let exception = match &error {
         Error::Closed { .. } => classes::StorageClosedError::new_err(message),
         Error::LimitExceeded { .. } => classes::LimitExceededError::new_err(message),
         Error::Conflict { .. } => classes::ConflictError::new_err(message),
@@ -53,6 +54,6 @@ pub(super) fn internal(operation: &str) -> PyErr {
 
 impl From<Error> for PyErr {
     fn from(error: Error) -> Self {
-        raise(&error)
+        raise(error)
     }
 }

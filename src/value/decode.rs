@@ -59,7 +59,7 @@ fn value(reader: &mut Reader<'_>, token: Token<'_>, depth: u32) -> Result<Memory
         Token::TimeDelta(value) => MemoryValue::TimeDelta(value),
         Token::Decimal(value) => MemoryValue::Decimal(value),
         Token::Uuid(value) => MemoryValue::Uuid(Uuid::from_bytes(value)),
-        Token::Array(value) => MemoryValue::Array(array(value)?),
+        Token::Array(value) => MemoryValue::Array(array(*value)?),
     })
 }
 
