@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Nanoseconds in a millisecond.
-pub const NANOS_PER_MILLI: i64 = 1_000_000;
+pub(crate) const NANOS_PER_MILLI: i64 = 1_000_000;
 
 /// The source of every time that a storage writes and compares.
 #[derive(Debug, Clone, Default)]

@@ -16,10 +16,20 @@ pub type InMemoryStorage = Storage<InMemoryEngine>;
 /// A storage in a database: a SQLite file.
 pub type DatabaseStorage = Storage<SqliteEngine>;
 
+/// The most entries of an [`InMemoryStorage`] unless told otherwise.
+pub const DEFAULT_MAX_KEYS: u64 = 100_000;
+/// The most bytes of an [`InMemoryStorage`] unless told otherwise.
+pub const DEFAULT_MAX_MEMORY_BYTES: u64 = 1_000_000_000;
+
 impl InMemoryStorage {
     /// A storage with the default limits, on the system's clock.
     pub fn new() -> Self {
-        Self::with_limits(InMemoryLimits::default(), Clock::System)
+        let limits = InMemoryLimits {
+            max_keys: Some(DEFAULT_MAX_KEYS),
+            max_memory_bytes: Some(DEFAULT_MAX_MEMORY_BYTES),
+            ..InMemoryLimits::default()
+        };
+        Self::with_limits(limits, Clock::System)
     }
 
     /// A storage with these limits.
@@ -95,7 +105,7 @@ impl DatabaseStorage {
 
 /// The kinds of urls, by their scheme.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scheme {
+pub(crate) enum Scheme {
     /// `memory://`
     Memory,
     /// `sqlite:`
@@ -108,12 +118,14 @@ pub enum Scheme {
 ///
 /// [`Error::Configuration`] for a url of no scheme that is built in. The url is not repeated in it: it may hold a
 /// password.
-pub fn scheme_of(url: &str) -> Result<Scheme> {
+pub(crate) fn scheme_of(url: &str) -> Result<Scheme> {
     let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
     match scheme.to_ascii_lowercase().as_str() {
         "memory" => match url.get("memory:".len()..) {
             Some("" | "//") => Ok(Scheme::Memory),
-            _ => Err(Error::Configuration("a memory:// url takes nothing behind it; limits are keyword options".into())),
+            _ => {
+                Err(Error::Configuration("a memory:// url takes nothing behind it; limits are keyword options".into()))
+            }
         },
         "sqlite" => Ok(Scheme::Sqlite),
         "" => Err(Error::Configuration(
@@ -141,7 +153,9 @@ fn sqlite_path(url: &str) -> Result<SqlitePath> {
         return Ok(SqlitePath::Memory);
     }
     if path.is_empty() {
-        return Err(Error::Configuration("a sqlite: url needs a path: sqlite:memory.db, sqlite:///var/lib/app.db".into()));
+        return Err(Error::Configuration(
+            "a sqlite: url needs a path: sqlite:memory.db, sqlite:///var/lib/app.db".into(),
+        ));
     }
     if path.contains('\0') {
         return Err(Error::Configuration("the path of a sqlite: url holds a NUL".to_owned()));
@@ -178,7 +192,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_meant_is_refused() {
-        for url in ["", "x.db", "sqlite:", "sqlite://", "sqlite:a.db?mode=ro", "memory://x", "postgres://u:secret@h/d"] {
+        for url in ["", "x.db", "sqlite:", "sqlite://", "sqlite:a.db?mode=ro", "memory://x", "postgres://u:secret@h/d"]
+        {
             match sqlite_path(url) {
                 Err(Error::Configuration(message)) => assert!(!message.contains("secret"), "{message}"),
                 other => panic!("{url}: {other:?}"),

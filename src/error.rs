@@ -18,7 +18,9 @@ pub enum Error {
         backend: &'static str,
     },
     /// A write would go past a limit of the storage. Nothing was changed.
-    #[error("{limit} is reached: {needed} needed, {allowed} allowed; delete entries, raise the limit, or set eviction=\"lru\"")]
+    #[error(
+        "{limit} is reached: {needed} needed, {allowed} allowed; delete entries, raise the limit, or set eviction=\"lru\""
+    )]
     LimitExceeded {
         /// The limit's name, as the constructor spells it.
         limit: &'static str,
@@ -28,7 +30,9 @@ pub enum Error {
         allowed: u64,
     },
     /// A transaction read a key that has changed since. Nothing was written.
-    #[error("key {key:?} was changed by someone else since this transaction read it; run the transaction again, or use transact()")]
+    #[error(
+        "key {key:?} was changed by someone else since this transaction read it; run the transaction again, or use transact()"
+    )]
     Conflict {
         /// The key that changed.
         key: String,

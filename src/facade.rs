@@ -136,9 +136,7 @@ impl<E: Engine + ?Sized> Memory for Storage<E> {
         let this = self.clone();
         Answer::later(async move {
             let rows = listing.collect().await?;
-            let entry = |row: crate::engine::Row| {
-                row.record.map(|record| entry_of(this.local(&row.key), &record))
-            };
+            let entry = |row: crate::engine::Row| row.record.map(|record| entry_of(this.local(&row.key), &record));
             rows.into_iter().filter_map(entry).collect()
         })
     }

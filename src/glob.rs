@@ -14,7 +14,10 @@ enum Part {
     /// `*`: any run of characters, the empty one too.
     Run,
     /// `[abc]`, `[a-z]`, `[!a]`.
-    Class { negated: bool, ranges: Vec<(char, char)> },
+    Class {
+        negated: bool,
+        ranges: Vec<(char, char)>,
+    },
 }
 
 impl Part {

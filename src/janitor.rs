@@ -17,7 +17,7 @@ pub(crate) trait Purge: Send + Sync {
 }
 
 /// The longest sleep: bounds how late a jump of the system's clock is noticed.
-const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+const LONGEST_SLEEP: Duration = Duration::from_mins(1);
 /// The shortest: many close deadlines are met together.
 const SHORTEST_SLEEP: Duration = Duration::from_millis(5);
 

@@ -11,7 +11,7 @@ use crate::error::{Error, KeyProblem, Result};
 pub const MAX_KEY_BYTES: usize = 2048;
 
 /// What stands between a namespace and the rest of a key.
-pub const SEPARATOR: &str = "::";
+pub(crate) const SEPARATOR: &str = "::";
 
 /// A key: between 1 and [`MAX_KEY_BYTES`] bytes of UTF-8. Ordered byte by byte, which is by code point.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -90,12 +90,13 @@ impl Borrow<str> for Key {
 }
 
 /// The namespaces of `key`, outermost first: what stands before each `::`, read from the left, none overlapping.
-pub fn namespaces_of(key: &str) -> impl Iterator<Item = &str> {
+#[cfg(test)]
+pub(crate) fn namespaces_of(key: &str) -> impl Iterator<Item = &str> {
     key.match_indices(SEPARATOR).map(|(at, _)| &key[..at])
 }
 
 /// The smallest byte string that is greater than every string that starts with `prefix`; `None` where there is none.
-pub fn prefix_end(prefix: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn prefix_end(prefix: &[u8]) -> Option<Vec<u8>> {
     let last = prefix.iter().rposition(|&byte| byte != u8::MAX)?;
     let mut end = prefix[..=last].to_vec();
     end[last] += 1;

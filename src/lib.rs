@@ -32,11 +32,11 @@ mod storage;
 mod sync;
 mod transaction;
 mod ttl;
-mod value;
+pub mod value;
 
 pub use answer::{Answer, BoxFuture};
 pub use clock::{Clock, ManualClock};
-pub use connect::{DatabaseConfig, DatabaseStorage, InMemoryStorage};
+pub use connect::{DEFAULT_MAX_KEYS, DEFAULT_MAX_MEMORY_BYTES, DatabaseConfig, DatabaseStorage, InMemoryStorage};
 pub use engine::in_memory::{Eviction, InMemoryLimits};
 pub use engine::sqlite::Synchronous;
 pub use error::{Error, KeyProblem, Result};

@@ -14,7 +14,7 @@ use crate::answer::Answer;
 use crate::clock::Clock;
 use crate::codec::{self, Encoded, Kind};
 use crate::engine::{
-    Batch, Change, ChangeFn, Check, Commit, Engine, EngineStats, KeyRange, Meta, NewRecord, Record, Write,
+    Batch, Change, ChangeFn, Check, Commit, Engine, EngineStats, KeyRange, Meta, NewRecord, Record, Updated, Write,
 };
 use crate::error::{Error, Result};
 use crate::key::{Key, SEPARATOR};
@@ -137,15 +137,9 @@ impl<E: Engine + ?Sized> Storage<E> {
         self.engine.open()
     }
 
-    /// A record of `value`, written now.
-    pub(crate) fn new_record(&self, value: Encoded, expires_at: Option<i64>, stamp: i64) -> NewRecord {
-        let meta = Meta { version: new_version(), created_at: stamp, updated_at: stamp, expires_at };
-        NewRecord { meta, body: value.into_body(), force_created: false }
-    }
-
     fn put(&self, value: Encoded, ttl: Option<Ttl>) -> Result<Write> {
         let expires_at = ttl.map(|ttl| ttl.expires_at(&self.clock)).transpose()?;
-        Ok(Write::Put(self.new_record(value, expires_at, self.clock.stamp())))
+        Ok(Write::Put(new_record(value, expires_at, self.clock.stamp())))
     }
 
     /// What `key` holds.
@@ -162,11 +156,11 @@ impl<E: Engine + ?Sized> Storage<E> {
 
     /// What `keys` hold, their expiry restarted in the same step.
     pub fn read_and_touch(&self, keys: Vec<Key>, ttl: Ttl) -> Answer<Result<Vec<Option<Record>>>> {
-        self.touch(keys, Some(ttl)).map_ok(|updated| updated.into_iter().map(|(_, after)| after).collect())
+        self.touch(keys, Some(ttl)).map_ok(|updated| updated.into_iter().map(|one| one.after).collect())
     }
 
-    /// Gives `keys` a new expiry, or none; what each held before and after.
-    fn touch(&self, keys: Vec<Key>, ttl: Option<Ttl>) -> Answer<Result<Vec<(Option<Record>, Option<Record>)>>> {
+    /// Gives `keys` a new expiry, or none.
+    fn touch(&self, keys: Vec<Key>, ttl: Option<Ttl>) -> Answer<Result<Vec<Updated>>> {
         attempt!(self.check_open());
         let expires_at = attempt!(ttl.map(|ttl| ttl.expires_at(&self.clock)).transpose());
         let clock = self.clock.clone();
@@ -176,9 +170,7 @@ impl<E: Engine + ?Sized> Storage<E> {
                 Change::Put(NewRecord { meta, body: record.body.to_vec(), force_created: false })
             }))
         });
-        self.engine
-            .update(keys, change)
-            .map_ok(|updated| updated.into_iter().map(|one| (one.before, one.after)).collect())
+        self.engine.update(keys, change)
     }
 
     /// Stores `value` under `key`.
@@ -200,7 +192,7 @@ impl<E: Engine + ?Sized> Storage<E> {
         let writes = pairs
             .into_iter()
             .zip(first..)
-            .map(|((key, value), stamp)| (key, Write::Put(self.new_record(value, expires_at, stamp))))
+            .map(|((key, value), stamp)| (key, Write::Put(new_record(value, expires_at, stamp))))
             .collect();
         self.commit(Batch { checks: smallvec![], writes }).map_ok(|_| ())
     }
@@ -219,8 +211,9 @@ impl<E: Engine + ?Sized> Storage<E> {
         if keys.is_empty() {
             return Answer::ready(Ok(0));
         }
-        let writes =
-            keep_last(keys.into_iter().map(|key| (key, ())).collect()).into_iter().map(|(key, ())| (key, Write::Delete));
+        let writes = keep_last(keys.into_iter().map(|key| (key, ())).collect())
+            .into_iter()
+            .map(|(key, ())| (key, Write::Delete));
         self.commit(Batch { checks: smallvec![], writes: writes.collect() }).map_ok(|commit| match commit {
             Commit::Done(existed) => existed.iter().filter(|&&existed| existed).count() as u64,
             Commit::Conflict(_) => 0,
@@ -253,7 +246,7 @@ impl<E: Engine + ?Sized> Storage<E> {
 
     /// Gives `key` a new expiry, or none; whether it was there.
     pub fn set_expiry(&self, key: Key, ttl: Option<Ttl>) -> Answer<Result<bool>> {
-        self.touch(vec![key], ttl).map_ok(|touched| touched.iter().any(|(before, _)| before.is_some()))
+        self.touch(vec![key], ttl).map_ok(|touched| touched.iter().any(|one| one.before.is_some()))
     }
 
     /// Version and times of `key`.
@@ -268,9 +261,7 @@ impl<E: Engine + ?Sized> Storage<E> {
         self.meta(key).map_ok(move |meta| {
             meta.map(|meta| {
                 #[allow(clippy::cast_precision_loss)] // A hundredth of a microsecond in a year.
-                meta.expires_at.map_or(f64::INFINITY, |at| {
-                    ((at as f64) / 1e3 - (clock.now_ns() as f64) / 1e9).max(0.0)
-                })
+                meta.expires_at.map_or(f64::INFINITY, |at| ((at as f64) / 1e3 - (clock.now_ns() as f64) / 1e9).max(0.0))
             })
         })
     }
@@ -354,6 +345,12 @@ impl<E: Engine + ?Sized> Storage<E> {
         self.opened.closed.store(true, Ordering::Relaxed);
         if self.opened.of.is_some() { Answer::ready(Ok(())) } else { self.engine.close() }
     }
+}
+
+/// A record of `value`, written at `stamp`.
+pub(crate) fn new_record(value: Encoded, expires_at: Option<i64>, stamp: i64) -> NewRecord {
+    let meta = Meta { version: new_version(), created_at: stamp, updated_at: stamp, expires_at };
+    NewRecord { meta, body: value.into_body(), force_created: false }
 }
 
 /// A token for a write; never 0.

@@ -11,7 +11,7 @@ use crate::codec::Encoded;
 use crate::engine::{Batch, Check, Commit, Engine, Meta, Record, Write};
 use crate::error::{Error, Result};
 use crate::key::Key;
-use crate::storage::{Storage, integer_of, new_version};
+use crate::storage::{Storage, integer_of, new_record, new_version};
 use crate::sync::lock;
 use crate::ttl::Ttl;
 use crate::value::MemoryValue;
@@ -123,7 +123,7 @@ impl<E: Engine + ?Sized> Transaction<E> {
     ) -> Result<()> {
         state.check_open()?;
         let expires_at = ttl.map(|ttl| ttl.expires_at(self.storage.clock())).transpose()?;
-        let new = self.storage.new_record(value, expires_at, self.storage.clock().stamp());
+        let new = new_record(value, expires_at, self.storage.clock().stamp());
         // As the engine will at the commit: an overwrite keeps the time of creation.
         let created_at = state.seen(&key).flatten().map_or(new.meta.created_at, |record| record.meta.created_at);
         state.write(key, Some(Record { meta: Meta { created_at, ..new.meta }, body: new.body.into() }));

@@ -66,7 +66,7 @@ impl Model {
     fn run(&mut self, engine: &SqliteEngine, step: Step) {
         self.expire();
         self.stamp += 1;
-        let version = self.stamp as u64 | 1 << 63;
+        let version = self.stamp.cast_unsigned() | 1 << 63;
         match step {
             Step::Put { key: at, body, ttl_ms, check } => {
                 let name = KEYS[at];
@@ -214,7 +214,7 @@ fn threads_increment_exactly() {
     let engine = open(&folder.path().join("a.db"));
     std::thread::scope(|scope| {
         for _ in 0..8 {
-            scope.spawn(|| (0..200).for_each(|_| drop(increment(&engine, "n").unwrap())));
+            scope.spawn(|| (0..200).for_each(|_| assert!(increment(&engine, "n").unwrap() > 0)));
         }
     });
     assert_eq!(increment(&engine, "n").unwrap(), 1_601);
@@ -226,7 +226,9 @@ fn what_was_asked_while_opening_happens_in_order() {
     let engine = open(&folder.path().join("a.db"));
     let answers: Vec<_> = (0u8..50).map(|body| engine.commit(puts(&[("k", &[body])]))).collect();
     let read = engine.read_one(&key("k"));
-    answers.into_iter().for_each(|answer| drop(wait(answer).unwrap()));
+    for answer in answers {
+        wait(answer).unwrap();
+    }
     wait(read).unwrap();
     assert_eq!(get(&engine, "k").unwrap(), Some(vec![49]));
 }

@@ -30,19 +30,18 @@ pub(crate) fn put_head(out: &mut Vec<u8>, major: u8, argument: u64) {
     match argument {
         0..=23 => out.push(initial | argument as u8),
         24..=0xFF => out.extend_from_slice(&[initial | ONE_BYTE, argument as u8]),
-        0x100..=0xFFFF => {
-            let [a, b] = (argument as u16).to_be_bytes();
-            out.extend_from_slice(&[initial | TWO_BYTES, a, b]);
-        }
-        0x1_0000..=0xFFFF_FFFF => {
-            let [a, b, c, d] = (argument as u32).to_be_bytes();
-            out.extend_from_slice(&[initial | FOUR_BYTES, a, b, c, d]);
-        }
-        _ => {
-            let [a, b, c, d, e, f, g, h] = argument.to_be_bytes();
-            out.extend_from_slice(&[initial | EIGHT_BYTES, a, b, c, d, e, f, g, h]);
-        }
+        0x100..=0xFFFF => put(out, initial | TWO_BYTES, (argument as u16).to_be_bytes()),
+        0x1_0000..=0xFFFF_FFFF => put(out, initial | FOUR_BYTES, (argument as u32).to_be_bytes()),
+        _ => put(out, initial | EIGHT_BYTES, argument.to_be_bytes()),
     }
+}
+
+/// Appends `initial` and `rest`.
+#[inline]
+pub(crate) fn put<const N: usize>(out: &mut Vec<u8>, initial: u8, rest: [u8; N]) {
+    out.reserve(N + 1);
+    out.push(initial);
+    out.extend_from_slice(&rest);
 }
 
 /// The head of a data item, as read. For major type 7 with `info` 27 the argument is the bits of a float.

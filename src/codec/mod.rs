@@ -13,6 +13,7 @@ mod path;
 mod read;
 mod tags;
 mod text;
+mod token;
 mod write;
 
 use std::borrow::Cow;
@@ -21,7 +22,8 @@ use std::fmt;
 pub use header::open;
 
 pub(crate) use path::{Step, Unsupported};
-pub(crate) use read::{ArrayToken, Reader, Token};
+pub(crate) use read::Reader;
+pub(crate) use token::{ArrayToken, Token};
 pub(crate) use write::{Refused, Writer};
 
 use header::HEADER_BYTES;
@@ -169,7 +171,7 @@ impl Encoded {
 
     /// The kind that the payload has by itself: that of its outermost value, for a JSON document.
     pub fn plain_kind(&self) -> Kind {
-        read::kind_of(self.payload()).unwrap_or(self.kind)
+        token::kind_of(self.payload()).unwrap_or(self.kind)
     }
 
     /// The CBOR of the value, without the header.

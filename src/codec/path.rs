@@ -18,6 +18,9 @@ pub(crate) enum Step {
 /// The most characters of a key that an error shows.
 const SHOWN_KEY: usize = 60;
 
+/// The most steps that an error shows at either end: a cycle has more than a hundred.
+const SHOWN_STEPS: usize = 8;
+
 /// A part of a value that can't be encoded. The steps to it are added on the way out, innermost first.
 #[derive(Debug)]
 pub(crate) struct Unsupported {
@@ -32,8 +35,12 @@ impl Unsupported {
 
     #[must_use]
     pub(crate) fn inside(mut self, step: Step) -> Self {
-        self.steps.push(step);
+        self.add(step);
         self
+    }
+
+    pub(crate) fn add(&mut self, step: Step) {
+        self.steps.push(step);
     }
 }
 
@@ -46,7 +53,14 @@ impl From<Refused> for Unsupported {
 impl From<Unsupported> for Error {
     fn from(unsupported: Unsupported) -> Self {
         let mut path = String::from("value");
-        for step in unsupported.steps.iter().rev() {
+        let count = unsupported.steps.len();
+        for (place, step) in unsupported.steps.iter().rev().enumerate() {
+            if count > 2 * SHOWN_STEPS && place >= SHOWN_STEPS && place < count - SHOWN_STEPS {
+                if place == SHOWN_STEPS {
+                    path.push('…');
+                }
+                continue;
+            }
             // Writing to a string can't fail.
             let _ = match step {
                 Step::Index(index) => write!(path, "[{index}]"),
@@ -73,5 +87,12 @@ mod tests {
             .inside(Step::Key("docs".into()));
         let error = Error::from(unsupported).to_string();
         assert_eq!(error, r#"value["docs"][3]["when"]: pandas.Timestamp is not supported"#);
+    }
+
+    #[test]
+    fn a_long_path_is_shortened_in_the_middle() {
+        let deep = (0..100).fold(Unsupported::new("x"), |error, index| error.inside(Step::Index(index)));
+        let error = Error::from(deep).to_string();
+        assert!(error.starts_with("value[99][98]") && error.contains("[92]…[7]"), "{error}");
     }
 }

@@ -4,7 +4,7 @@ use num_bigint::BigInt;
 
 use super::header::{self, HEADER_BYTES};
 use super::text::{self, Text};
-use super::{Encoded, Kind, MAX_BYTES, MAX_CONTAINERS, MAX_DEPTH, MAX_FRACTION_DIGITS, cbor, read, tags};
+use super::{Encoded, Kind, MAX_BYTES, MAX_CONTAINERS, MAX_DEPTH, MAX_FRACTION_DIGITS, cbor, tags, token};
 use crate::value::{DType, Date, DateTime, Parts, Time, TimeDelta, parse_decimal, to_magnitude};
 
 /// A limit that a value goes past.
@@ -45,7 +45,7 @@ impl Writer {
     /// Ends the value: a JSON document where `json` says so, else of the kind that was written.
     pub(crate) fn finish(mut self, json: bool) -> Result<Encoded, Refused> {
         self.room(0)?;
-        let written = if json { Some(Kind::Json) } else { read::kind_of(self.since(HEADER_BYTES)) };
+        let written = if json { Some(Kind::Json) } else { token::kind_of(self.since(HEADER_BYTES)) };
         let kind = written.unwrap_or(Kind::Null);
         self.out[..HEADER_BYTES].copy_from_slice(&header::plain(kind));
         Ok(Encoded { kind, body: self.out })
@@ -136,8 +136,7 @@ impl Writer {
     /// A float: 64 bits, whatever they are.
     #[inline]
     pub(crate) fn float(&mut self, value: f64) {
-        let [a, b, c, d, e, f, g, h] = value.to_be_bytes();
-        self.out.extend_from_slice(&[cbor::FLOAT64, a, b, c, d, e, f, g, h]);
+        cbor::put(&mut self.out, cbor::FLOAT64, value.to_be_bytes());
     }
 
     #[inline]
@@ -222,7 +221,7 @@ impl Writer {
 
     /// A decimal, given as [`crate::value::Decimal`] spells it.
     pub(crate) fn decimal(&mut self, text: &str) -> Result<(), Refused> {
-        match parse_decimal(text).ok_or(Refused::NotADecimal)? {
+        match parse_decimal(text).map_err(|_| Refused::NotADecimal)? {
             Some(parts) if parts.digits.len() <= MAX_FRACTION_DIGITS && !parts.is_negative_zero() => {
                 self.decimal_fraction(&parts)
             }

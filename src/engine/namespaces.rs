@@ -70,6 +70,7 @@ fn utf8(bytes: &[u8]) -> Result<String> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use std::cell::Cell;
     use std::collections::BTreeSet;

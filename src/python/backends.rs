@@ -1,4 +1,5 @@
 //! The backends' classes: constructors and configurations; every method is `Storage`'s.
+#![expect(clippy::needless_pass_by_value, reason = "Python's arguments are handed over by value")]
 
 use std::time::Duration;
 
@@ -7,12 +8,14 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType};
 
+use super::args;
 use super::operation::Operation;
 use super::storage::PyStorage;
 use super::time::PyManualClock;
-use super::args;
 use crate::clock::Clock;
-use crate::connect::{DatabaseConfig, DatabaseStorage, InMemoryStorage, Scheme, scheme_of};
+use crate::connect::{
+    DEFAULT_MAX_KEYS, DEFAULT_MAX_MEMORY_BYTES, DatabaseConfig, DatabaseStorage, InMemoryStorage, Scheme, scheme_of,
+};
 use crate::engine::in_memory::{Eviction, InMemoryLimits};
 use crate::engine::sqlite::Synchronous;
 use crate::error::Error;
@@ -62,11 +65,11 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Limit {
     }
 }
 
-const DEFAULT_MAX_KEYS: Limit = Limit(Some(100_000));
-const DEFAULT_MAX_MEMORY_BYTES: Limit = Limit(Some(1_000_000_000));
+const MAX_KEYS: Limit = Limit(Some(DEFAULT_MAX_KEYS));
+const MAX_MEMORY_BYTES: Limit = Limit(Some(DEFAULT_MAX_MEMORY_BYTES));
 
 fn eviction_of(name: Option<&Bound<'_, PyAny>>) -> PyResult<Eviction> {
-    match name.map(|name| name.extract::<Option<String>>()) {
+    match name.map(PyAnyMethods::extract::<Option<String>>) {
         None | Some(Ok(None)) => Ok(Eviction::None),
         Some(Ok(Some(name))) if name == "lru" => Ok(Eviction::Lru),
         _ => Err(refused("eviction must be None or \"lru\"")),
@@ -77,7 +80,7 @@ fn eviction_of(name: Option<&Bound<'_, PyAny>>) -> PyResult<Eviction> {
 impl PyInMemoryStorage {
     #[new]
     #[pyo3(
-        signature = (url="memory://", *, max_keys=DEFAULT_MAX_KEYS, max_memory_bytes=DEFAULT_MAX_MEMORY_BYTES, eviction=None, clock=None),
+        signature = (url="memory://", *, max_keys=MAX_KEYS, max_memory_bytes=MAX_MEMORY_BYTES, eviction=None, clock=None),
         text_signature = "(url='memory://', *, max_keys=100_000, max_memory_bytes=1_000_000_000, eviction=None, clock=None)"
     )]
     fn new(
@@ -108,7 +111,10 @@ impl PyInMemoryStorage {
     }
 
     #[classmethod]
-    fn with_config<'py>(class: &Bound<'py, PyType>, config: &Bound<'py, PyInMemoryConfig>) -> PyResult<Bound<'py, PyAny>> {
+    fn with_config<'py>(
+        class: &Bound<'py, PyType>,
+        config: &Bound<'py, PyInMemoryConfig>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let options = options_of(config, &["max_keys", "max_memory_bytes", "eviction"])?;
         class.call((), Some(&options))
     }
@@ -178,7 +184,10 @@ impl PyDatabaseStorage {
     }
 
     #[classmethod]
-    fn with_config<'py>(class: &Bound<'py, PyType>, config: &Bound<'py, PyDatabaseConfig>) -> PyResult<Bound<'py, PyAny>> {
+    fn with_config<'py>(
+        class: &Bound<'py, PyType>,
+        config: &Bound<'py, PyDatabaseConfig>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let names = ["max_connections", "connection_timeout", "enable_query_logging", "table", "synchronous"];
         let options = options_of(config, &names)?;
         class.call((&config.borrow().connection_string,), Some(&options))
@@ -216,7 +225,7 @@ pub(super) struct PyInMemoryConfig {
 impl PyInMemoryConfig {
     #[new]
     #[pyo3(
-        signature = (*, max_keys=DEFAULT_MAX_KEYS, max_memory_bytes=DEFAULT_MAX_MEMORY_BYTES, eviction=None),
+        signature = (*, max_keys=MAX_KEYS, max_memory_bytes=MAX_MEMORY_BYTES, eviction=None),
         text_signature = "(*, max_keys=100_000, max_memory_bytes=1_000_000_000, eviction=None)"
     )]
     fn new(max_keys: Limit, max_memory_bytes: Limit, eviction: Option<String>) -> Self {

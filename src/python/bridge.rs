@@ -140,12 +140,11 @@ impl Bridge {
     }
 
     fn poll(&self, py: Python<'_>, ticket: usize, mut slot: Slot) {
-        let polled = catch_unwind(AssertUnwindSafe(|| {
-            match slot.future.as_mut().poll(&mut Context::from_waker(&slot.waker)) {
+        let polled =
+            catch_unwind(AssertUnwindSafe(|| match slot.future.as_mut().poll(&mut Context::from_waker(&slot.waker)) {
                 Poll::Ready(finish) => Poll::Ready(finish(py)),
                 Poll::Pending => Poll::Pending,
-            }
-        }));
+            }));
         let outcome: Outcome = match polled {
             Ok(Poll::Pending) => {
                 if let Some(place) = lock(&self.slots).slots.get_mut(ticket) {

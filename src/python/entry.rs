@@ -16,7 +16,12 @@ pub(super) fn decode(py: Python<'_>, key: &str, record: &Record) -> PyResult<Py<
 }
 
 /// What `record` holds, as a native object, or `default` where there is none.
-pub(super) fn decode_or(py: Python<'_>, key: &str, record: Option<&Record>, default: &Py<PyAny>) -> PyResult<Py<PyAny>> {
+pub(super) fn decode_or(
+    py: Python<'_>,
+    key: &str,
+    record: Option<&Record>,
+    default: &Py<PyAny>,
+) -> PyResult<Py<PyAny>> {
     record.map_or_else(|| Ok(default.clone_ref(py)), |record| decode(py, key, record))
 }
 

@@ -72,13 +72,17 @@ impl PyEntryIterator {
             Some(row) => object(py, &storage, shape, row),
             None => Err(PyStopAsyncIteration::new_err(())),
         };
+        let owner = Arc::clone(&self.storage);
         match taken {
-            Ok(row) => Operation::new(self.class, NAME, false, move || Answer::ready(Ok(Some(row))), finish),
+            Ok(row) => {
+                let start = move |_: &Storage| Answer::ready(Ok(Some(row)));
+                Operation::new(self.class, NAME, false, owner, start, finish)
+            }
             Err(Some(listing)) => {
                 let state = Arc::clone(&self.state);
                 let blocking = self.storage.may_block();
-                let start = move || Answer::later(next_page(state, listing));
-                Operation::new(self.class, NAME, blocking, start, finish)
+                let start = move |_: &Storage| Answer::later(next_page(state, listing));
+                Operation::new(self.class, NAME, blocking, owner, start, finish)
             }
             Err(None) => {
                 let error = PyRuntimeError::new_err("this iterator was refused before");

@@ -42,7 +42,11 @@ enum State {
     /// Its arguments were refused: raised when it is awaited, as by a coroutine.
     Refused(PyErr),
     /// Waiting on a future of the loop, whose `__await__` iterator this is.
-    Waiting { iterator: Py<PyAny>, bridge: Py<Bridge>, ticket: usize },
+    Waiting {
+        iterator: Py<PyAny>,
+        bridge: Py<Bridge>,
+        ticket: usize,
+    },
     /// The answer is there; the awaiting task was woken to fetch it.
     Answered(Outcome),
     /// A step runs.
@@ -63,22 +67,31 @@ pub(super) struct Operation {
 }
 
 impl Operation {
-    /// An operation of `class.name`. `start` begins the work and `finish` turns a success into an object; both are
-    /// plain Rust for `blocking` work, which runs without the interpreter's lock.
-    pub(super) fn new<T, S, F>(class: &'static str, name: &'static str, blocking: bool, start: S, finish: F) -> Self
+    /// An operation of `class.name` on `owner`, which it keeps alive until it ends. `start` begins the work, without
+    /// the interpreter's lock where it is `blocking`, and `finish` turns a success into an object.
+    pub(super) fn new<O, T, S, F>(
+        class: &'static str,
+        name: &'static str,
+        blocking: bool,
+        owner: Arc<O>,
+        start: S,
+        finish: F,
+    ) -> Self
     where
+        O: ?Sized + Send + Sync + 'static,
         T: Send + 'static,
-        S: FnOnce() -> Answer<Result<T>> + Send + 'static,
+        S: FnOnce(&O) -> Answer<Result<T>> + Send + 'static,
         F: FnOnce(Python<'_>, T) -> Outcome + Send + 'static,
     {
         let first = move |py: Python<'_>| {
-            let answer = if blocking { py.detach(start) } else { start() };
+            let answer = if blocking { py.detach(|| start(&owner)) } else { start(&owner) };
             match answer {
                 Answer::Ready(Some(Ok(value))) => Step::Done(finish(py, value)),
                 Answer::Ready(Some(Err(error))) => Step::Done(Err(error.into())),
                 Answer::Ready(None) => Step::Done(Err(internal(name))),
                 Answer::Later(future) => Step::Later(Box::pin(async move {
                     let result = future.await;
+                    drop(owner);
                     Box::new(move |py: Python<'_>| finish(py, result?)) as Finish
                 })),
             }
@@ -221,7 +234,7 @@ impl Operation {
 
 #[pymethods]
 impl Operation {
-    fn __await__<'py>(slf: Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
+    fn __await__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
         let refuse = match *lock(&slf.get().state) {
             State::Created(_) | State::Refused(_) => None,
             State::Finished => Some(slf.get().reused()),
@@ -256,7 +269,11 @@ impl Operation {
         let _ = traceback;
         let error = match value {
             Some(value) if kind.is_instance_of::<pyo3::types::PyType>() => {
-                if value.is_instance(kind)? { value.clone() } else { kind.call1((value,))? }
+                if value.is_instance(kind)? {
+                    value.clone()
+                } else {
+                    kind.call1((value,))?
+                }
             }
             _ if kind.is_instance_of::<pyo3::types::PyType>() => kind.call0()?,
             _ => kind.clone(),

@@ -83,10 +83,7 @@ fn with_filters(mut query: MemoryQuery, filters: Option<&Bound<'_, PyDict>>) -> 
 }
 
 /// The query of a listing call: a `MemoryQuery` or keywords, not both.
-pub(super) fn query_of(
-    query: Option<&Bound<'_, PyAny>>,
-    filters: Option<&Bound<'_, PyDict>>,
-) -> PyResult<MemoryQuery> {
+pub(super) fn query_of(query: Option<&Bound<'_, PyAny>>, filters: Option<&Bound<'_, PyDict>>) -> PyResult<MemoryQuery> {
     let filtered = filters.is_some_and(|filters| !filters.is_empty());
     match query.filter(|query| !query.is_none()) {
         None => with_filters(MemoryQuery::default(), filters),
@@ -104,7 +101,11 @@ pub(super) fn query_of(
 impl PyMemoryQuery {
     fn with(&self, name: &str, value: &Bound<'_, PyAny>) -> PyResult<Self> {
         let mut query = self.0.clone();
-        if set_filter(&mut query, name, value)? { Ok(Self(query)) } else { Err(PyValueError::new_err("unknown filter")) }
+        if set_filter(&mut query, name, value)? {
+            Ok(Self(query))
+        } else {
+            Err(PyValueError::new_err("unknown filter"))
+        }
     }
 }
 

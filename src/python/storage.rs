@@ -46,7 +46,7 @@ impl PyStorage {
             Ok((start, finish)) => {
                 let storage = Arc::clone(&self.storage);
                 let blocking = storage.may_block();
-                let operation = Operation::new(self.class, name, blocking, move || start(&storage), finish);
+                let operation = Operation::new(self.class, name, blocking, storage, start, finish);
                 if self.logging { operation.logged(self.storage.backend_name()) } else { operation }
             }
             Err(error) => Operation::refused(self.class, name, error),
@@ -95,6 +95,7 @@ pub(super) fn integer(py: Python<'_>, key: &str, record: Option<&Record>) -> Out
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "what an operation's last step returns")]
 fn none(py: Python<'_>, (): ()) -> Outcome {
     Ok(py.None())
 }
@@ -203,7 +204,10 @@ impl PyStorage {
     fn exists(&self, key: &Bound<'_, PyAny>) -> Operation {
         self.operation("exists", || {
             let key = self.key(key)?;
-            Ok((move |storage: &Storage| storage.meta(&key), |py: Python<'_>, meta: Option<_>| object(py, meta.is_some())))
+            Ok((
+                move |storage: &Storage| storage.meta(&key),
+                |py: Python<'_>, meta: Option<_>| object(py, meta.is_some()),
+            ))
         })
     }
 

@@ -38,7 +38,7 @@ impl PyTransaction {
         match build() {
             Ok((start, finish)) => {
                 let transaction = Arc::clone(&self.transaction);
-                Operation::new(CLASS, name, self.blocking, move || start(&transaction), finish)
+                Operation::new(CLASS, name, self.blocking, transaction, start, finish)
             }
             Err(error) => Operation::refused(CLASS, name, error),
         }
@@ -55,7 +55,9 @@ impl PyTransaction {
             let default = default.unwrap_or_else(|| py.None());
             Ok((
                 move |tx: &Transaction| tx.read(vec![key]),
-                move |py: Python<'_>, records: Vec<_>| decode_or(py, &local, records.first().and_then(Option::as_ref), &default),
+                move |py: Python<'_>, records: Vec<_>| {
+                    decode_or(py, &local, records.first().and_then(Option::as_ref), &default)
+                },
             ))
         })
     }

@@ -110,7 +110,12 @@ impl PyMemoryValue {
     }
 
     fn __hash__(&self, py: Python<'_>) -> PyResult<isize> {
-        self.native(py)?.hash()
+        // A NaN hashes by its identity: no two that are alive agree, and the bytes have to do.
+        let (one, another) = (self.native(py)?, self.native(py)?);
+        match (one.hash()?, another.hash()?) {
+            (one, another) if one == another => Ok(one),
+            _ => PyBytes::new(py, self.0.payload()).hash(),
+        }
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
@@ -132,28 +137,30 @@ impl PyMemoryValue {
 
     /// Takes a pickled value over, once its bytes have been read through.
     #[classmethod]
-    fn _from_body(_class: &Bound<'_, PyType>, body: &[u8]) -> PyResult<Self> {
+    fn _from_body(class: &Bound<'_, PyType>, body: &[u8]) -> PyResult<Self> {
         let encoded = Encoded::from_body(body.to_vec()).map_err(|damage| errors::raise(damage.under("")))?;
         let value = Self(encoded);
-        value.rust()?;
+        // Python holds integers in a JSON document that Rust does not; what Rust holds of the rest needs no numpy.
+        if value.0.kind() == Kind::Json {
+            value.native(class.py())?;
+        } else {
+            plain(&value.0)?;
+        }
         Ok(value)
     }
 }
 
 impl PyMemoryValue {
-    fn rust(&self) -> PyResult<MemoryValue> {
-        MemoryValue::decode(self.0.kind(), self.0.payload()).map_err(|damage| errors::raise(damage.under("")))
-    }
-
     /// Whether `other` is the same value, types included. What has the same bytes is equal, a NaN too.
     fn holds(&self, other: &Encoded) -> PyResult<bool> {
         if self.0.payload() == other.payload() {
             return Ok(true);
         }
-        let as_plain = |encoded: &Encoded| {
-            let kind = encoded.plain_kind();
-            MemoryValue::decode(kind, encoded.payload()).map_err(|damage| errors::raise(damage.under("")))
-        };
-        Ok(as_plain(&self.0)? == as_plain(other)?)
+        Ok(plain(&self.0)? == plain(other)?)
     }
+}
+
+/// The value in Rust, a JSON document as the value that it would be without being one.
+fn plain(encoded: &Encoded) -> PyResult<MemoryValue> {
+    MemoryValue::decode(encoded.plain_kind(), encoded.payload()).map_err(|damage| errors::raise(damage.under("")))
 }

@@ -30,7 +30,7 @@ impl Decimal {
     }
 
     pub(crate) fn parts(&self) -> Option<Parts> {
-        parse(&self.0)?
+        parse(&self.0).ok()?
     }
 
     /// The text of a finite decimal, in scientific notation where Python uses it.
@@ -63,22 +63,32 @@ const SMALLEST_EXPONENT: i64 = -1_999_999_999_999_999_997;
 /// The exponent of the first digit of the largest.
 const LARGEST_EXPONENT: i64 = 999_999_999_999_999_999;
 
-/// The parts of a finite number, `Some(None)` for another decimal, `None` for what is no decimal.
-pub(crate) fn parse(text: &str) -> Option<Option<Parts>> {
+/// The parts of a finite number; `None` for a NaN or an infinity.
+pub(crate) fn parse(text: &str) -> Result<Option<Parts>, ParseDecimalError> {
     let (negative, unsigned) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text),
     };
-    let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     if unsigned == "Infinity" {
-        return Some(None);
+        return Ok(None);
     }
     if let Some(payload) = unsigned.strip_prefix("sNaN").or_else(|| unsigned.strip_prefix("NaN")) {
-        return is_digits(payload).then_some(None);
+        return if is_digits(payload) { Ok(None) } else { Err(ParseDecimalError) };
     }
-    let (mantissa, exponent) = match unsigned.split_once(['E', 'e']) {
+    match parse_finite(negative, unsigned) {
+        Some(parts) if parts.is_in_range() => Ok(Some(parts)),
+        _ => Err(ParseDecimalError),
+    }
+}
+
+fn is_digits(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn parse_finite(negative: bool, text: &str) -> Option<Parts> {
+    let (mantissa, exponent) = match text.split_once(['E', 'e']) {
         Some((mantissa, exponent)) => (mantissa, exponent.parse::<i64>().ok()?),
-        None => (unsigned, 0),
+        None => (text, 0),
     };
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     if whole.len() + fraction.len() == 0 || !is_digits(whole) || !is_digits(fraction) {
@@ -88,8 +98,7 @@ pub(crate) fn parse(text: &str) -> Option<Option<Parts>> {
     let zeros = digits.iter().take_while(|&&digit| digit == b'0').count();
     digits.drain(..zeros.min(digits.len() - 1));
     let exponent = exponent.checked_sub(i64::try_from(fraction.len()).ok()?)?;
-    let parts = Parts { negative, digits, exponent };
-    parts.is_in_range().then_some(Some(parts))
+    Some(Parts { negative, digits, exponent })
 }
 
 impl FromStr for Decimal {
@@ -97,10 +106,7 @@ impl FromStr for Decimal {
 
     /// Takes what Python's `str(Decimal)` gives.
     fn from_str(text: &str) -> Result<Self, ParseDecimalError> {
-        match parse(text) {
-            Some(_) => Ok(Self(text.into())),
-            None => Err(ParseDecimalError),
-        }
+        parse(text).map(|_| Self(text.into()))
     }
 }
 

@@ -24,7 +24,7 @@ impl MemoryValue {
         let token = reader.token(0)?;
         token.check_kind(kind)?;
         let value = match kind {
-            Kind::Json => Self::Json(json(&mut reader, token, 0)?),
+            Kind::Json => Self::Json(json(&mut reader, &token, 0)?),
             _ => value(&mut reader, token, 0)?,
         };
         reader.finish()?;
@@ -107,8 +107,8 @@ fn array(token: ArrayToken<'_>) -> Result<Array, Damage> {
     array.ok_or(Damage::new("it holds an array whose shape and data do not fit"))
 }
 
-fn json(reader: &mut Reader<'_>, token: Token<'_>, depth: u32) -> Result<Json, Damage> {
-    Ok(match token {
+fn json(reader: &mut Reader<'_>, token: &Token<'_>, depth: u32) -> Result<Json, Damage> {
+    Ok(match *token {
         Token::Null => Json::Null,
         Token::Boolean(value) => Json::Bool(value),
         Token::Integer(value) => Json::Number(value.into()),
@@ -119,7 +119,7 @@ fn json(reader: &mut Reader<'_>, token: Token<'_>, depth: u32) -> Result<Json, D
             let mut items = Vec::with_capacity(count.min(ROOM));
             for _ in 0..count {
                 let token = reader.token(depth + 1)?;
-                items.push(json(reader, token, depth + 1)?);
+                items.push(json(reader, &token, depth + 1)?);
             }
             Json::Array(items)
         }
@@ -129,7 +129,7 @@ fn json(reader: &mut Reader<'_>, token: Token<'_>, depth: u32) -> Result<Json, D
             for _ in 0..count {
                 let key = unique_key(reader, &mut seen)?;
                 let token = reader.token(depth + 1)?;
-                items.insert(key, json(reader, token, depth + 1)?);
+                items.insert(key, json(reader, &token, depth + 1)?);
             }
             Json::Object(items)
         }

@@ -24,15 +24,12 @@ impl MemoryValue {
     /// document inside another value, a JSON number past a float's range, and what goes past the codec's limits.
     pub fn encode(&self) -> Result<Encoded> {
         let mut writer = Writer::new(128);
-        let json = match self {
-            Self::Json(document) => {
-                write_json(&mut writer, document, 0)?;
-                true
-            }
-            _ => {
-                self.write(&mut writer, 0)?;
-                false
-            }
+        let json = if let Self::Json(document) = self {
+            write_json(&mut writer, document, 0)?;
+            true
+        } else {
+            self.write(&mut writer, 0)?;
+            false
         };
         writer.finish(json).map_err(|refused| Unsupported::from(refused).into())
     }

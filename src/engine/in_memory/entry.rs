@@ -26,6 +26,9 @@ const HAS_UPDATED: u16 = 1 << 15;
 const HAS_EXPIRY: u16 = 1 << 14;
 /// An `Arc`'s two counts.
 const ARC_COUNTS: usize = 2 * size_of::<usize>();
+/// What a shard's index of expiries takes for an entry: a (time, id) in a `BTreeSet`, whose nodes of eleven are about
+/// two thirds full.
+const EXPIRY_BYTES: usize = 32;
 
 /// The longest key whose length fits.
 pub(super) const MAX_KEY: usize = HAS_EXPIRY as usize - 1;
@@ -69,12 +72,14 @@ impl Entry {
 
     /// The memory that an entry of these parts takes, at most: as if it had been overwritten.
     pub(super) fn heap_bytes_of(key: usize, meta: &Meta, body: usize) -> usize {
-        heap::allocated(ARC_COUNTS + Self::len_of(key, meta, body) + 8)
+        let index = if meta.expires_at.is_some() { EXPIRY_BYTES } else { 0 };
+        heap::allocated(ARC_COUNTS + Self::len_of(key, meta, body) + 8) + index
     }
 
-    /// The memory that it takes.
+    /// The memory that it takes, with its place among the expiries.
     pub(super) fn heap_bytes(&self) -> usize {
-        heap::allocated(ARC_COUNTS + self.0.len())
+        let index = if self.shape() & HAS_EXPIRY == 0 { 0 } else { EXPIRY_BYTES };
+        heap::allocated(ARC_COUNTS + self.0.len()) + index
     }
 
     /// Its length without the allocator's share.

@@ -4,22 +4,24 @@
 //! while anything is waited for. What concerns several keys takes all their shards' locks, in the order of the shards,
 //! and so happens in one step. Every answer is ready at once.
 
+mod block;
 mod chunked;
 mod entry;
 mod heap;
 mod limits;
 mod locked;
 mod ordered;
+mod purge;
 mod recency;
 mod scan;
 mod shard;
+mod table;
 mod write;
 
 use std::cell::Cell;
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
-use std::time::Duration;
 
 use hashbrown::DefaultHashBuilder;
 
@@ -31,7 +33,6 @@ use super::{Batch, ChangeFn, Commit, Engine, EngineStats, KeyRange, Page, Record
 use crate::answer::Answer;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::janitor::{self, Purge};
 use crate::key::Key;
 use crate::sync::lock;
 
@@ -40,9 +41,6 @@ pub use self::limits::{Eviction, InMemoryLimits};
 const NAME: &str = "in_memory";
 /// The most shards; a power of two.
 const SHARDS: usize = 16;
-/// How many expired entries are freed while a shard is locked, and how many at one visit of the janitor.
-const PURGE_SLICE: usize = 1_000;
-const PURGE_VISIT: usize = 10_000;
 
 /// An engine in this process's memory: it lives as long as its handles, and in no other process.
 ///
@@ -132,46 +130,6 @@ impl InMemoryEngine {
             ("expired", self.totals.expired.load(Ordering::Relaxed) as f64),
         ];
         Ok(EngineStats { keys: figure(keys), bytes: figure(bytes), extra })
-    }
-
-    /// Has the janitor come at `at_ms`, unless it will have come by then.
-    fn expect_expiry(&self, at_ms: i64) {
-        if at_ms < self.expected.fetch_min(at_ms, Ordering::Relaxed) {
-            let this: Weak<dyn Purge> = self.this.clone();
-            janitor::watch(&this, self.until(at_ms));
-        }
-    }
-
-    fn until(&self, at_ms: i64) -> Duration {
-        Duration::from_millis(u64::try_from(at_ms.saturating_sub(self.clock.now_ms())).unwrap_or(0))
-    }
-}
-
-impl Purge for InMemoryEngine {
-    fn purge(&self) -> Option<Duration> {
-        // Reset first: a write that comes meanwhile tells the janitor itself.
-        self.expected.store(i64::MAX, Ordering::Relaxed);
-        let mut left = PURGE_VISIT;
-        let mut next: Option<i64> = None;
-        for at in 0..self.shards.len() {
-            loop {
-                let Ok(mut locked) = Locked::new(self, 1 << at) else { return None };
-                let slice = left.min(PURGE_SLICE);
-                let freed = locked.free_expired(slice);
-                left -= freed;
-                if freed < slice || left == 0 {
-                    if freed > 0 {
-                        locked.shards_mut().for_each(Shard::trim_if_sparse);
-                    }
-                    let due = locked.shards().filter_map(Shard::next_expiry).min();
-                    next = [next, due].into_iter().flatten().min();
-                    break;
-                }
-            }
-        }
-        let next = next?;
-        self.expected.fetch_min(next, Ordering::Relaxed);
-        Some(self.until(next))
     }
 }
 

@@ -1,21 +1,21 @@
 //! Which entry follows which: the ids of a shard's entries, sorted by key, in blocks.
 //!
-//! The index holds no keys: whoever calls says how to look one up. Invariants:
+//! The index holds no keys: whoever calls says how to look one up. To look up few of them, each block knows a key that
+//! separates it from the block before, and a digest of each of its keys: the four bytes behind what most of them start
+//! with. Invariants:
 //!
 //! 1. No block is empty or holds more than [`BLOCK`] ids.
-//! 2. A position names an id that is there, or the end: the block past the last one, slot 0.
+//! 2. A block's `fence` is greater than every key of the blocks before it, and not greater than any of its own. That of
+//!    the first is empty.
+//! 3. A position names an id that is there, or the end: the block past the last one, slot 0.
 
+use super::block::{BLOCK, Block, Bytes, FULL_BYTES, INLINE};
 use super::heap;
-
-/// The most ids in a block. Larger ones cost more per insertion, smaller ones more per count.
-const BLOCK: usize = 256;
-/// What a block with room for so many takes.
-const FULL_BYTES: usize = heap::vec_bytes::<u32>(BLOCK);
 
 /// A sorted list of ids.
 #[derive(Debug, Default)]
 pub(super) struct Ordered {
-    blocks: Vec<Vec<u32>>,
+    blocks: Vec<Block>,
     /// What the blocks take, without the list of them.
     block_bytes: usize,
 }
@@ -28,12 +28,17 @@ pub(super) struct Position {
 }
 
 impl Ordered {
+    /// The block that `key` belongs to, or 0.
+    fn block_of(&self, key: &[u8]) -> usize {
+        self.blocks.partition_point(|block| block.fence.as_slice() <= key).saturating_sub(1)
+    }
+
     /// The first id whose key is not less than `key`.
     pub(super) fn seek<'k>(&self, key: &[u8], key_of: impl Fn(u32) -> &'k [u8]) -> Position {
-        let less = |id: &u32| key_of(*id) < key;
-        let block = self.blocks.partition_point(|ids| ids.last().is_some_and(less));
-        let slot = self.blocks.get(block).map_or(0, |ids| ids.partition_point(less));
-        Position { block, slot }
+        let at = self.block_of(key);
+        let Some(block) = self.blocks.get(at) else { return Self::start() };
+        let slot = block.seek(key, key_of);
+        if slot == block.ids.len() { Position { block: at + 1, slot: 0 } } else { Position { block: at, slot } }
     }
 
     /// Where it begins.
@@ -46,101 +51,118 @@ impl Ordered {
         Position { block: self.blocks.len(), slot: 0 }
     }
 
-    /// Puts `id` in front of what is at `at`.
-    pub(super) fn insert(&mut self, at: Position, id: u32) {
-        let Position { mut block, mut slot } = at;
-        if block == self.blocks.len() {
-            // Behind the last: a block that keys only ever join at its end is filled up, not split.
-            match self.blocks.last() {
-                Some(last) if last.len() < BLOCK => {
-                    block -= 1;
-                    slot = last.len();
-                }
-                Some(_) => {
-                    self.blocks.push(Vec::with_capacity(BLOCK));
-                    self.block_bytes += FULL_BYTES;
-                }
-                // The first starts small: a storage of three entries should not take pages. No other one does.
-                None => self.blocks.push(Vec::new()),
+    /// Adds `id`, whose key is `key` and not in it.
+    pub(super) fn insert<'k>(&mut self, key: &[u8], id: u32, key_of: impl Fn(u32) -> &'k [u8]) {
+        let mut at = self.block_of(key);
+        if self.blocks.is_empty() {
+            // The first starts small: a storage of three entries should not take pages. No other one does.
+            self.push_block(0, Block::new(key, Bytes::new(), 0));
+        } else if self.blocks[at].ids.len() == BLOCK {
+            let behind = self.blocks[at].ids.last().is_some_and(|&last| key_of(last) < key);
+            if behind && at + 1 == self.blocks.len() {
+                // Blocks that keys only ever join at the end are filled up, not split.
+                self.push_block(at + 1, Block::new(key, Bytes::from_slice(key), BLOCK));
+                at += 1;
+            } else {
+                self.split(at, &key_of);
+                at = self.block_of(key);
             }
         }
-        let Some(ids) = self.blocks.get_mut(block) else { return };
-        let before = heap::vec_bytes::<u32>(ids.capacity());
-        if ids.len() < BLOCK {
-            ids.insert(slot, id);
-            self.block_bytes = self.block_bytes + heap::vec_bytes::<u32>(ids.capacity()) - before;
-            return;
-        }
-        let mut right = Vec::with_capacity(BLOCK);
-        right.extend(ids.drain(BLOCK / 2..));
-        if slot <= BLOCK / 2 {
-            ids.insert(slot, id);
-        } else {
-            right.insert(slot - BLOCK / 2, id);
-        }
-        self.block_bytes += heap::vec_bytes::<u32>(right.capacity());
-        self.blocks.insert(block + 1, right);
+        let block = &mut self.blocks[at];
+        let before = block.heap_bytes();
+        block.insert(key, id, key_of);
+        self.block_bytes = self.block_bytes + block.heap_bytes() - before;
     }
 
-    /// Takes out the id at `at`.
-    pub(super) fn remove(&mut self, at: Position) {
-        let Some(ids) = self.blocks.get_mut(at.block) else { return };
-        if at.slot < ids.len() {
-            ids.remove(at.slot);
-            self.tidy(at.block);
-        }
+    fn push_block(&mut self, at: usize, block: Block) {
+        self.block_bytes += block.heap_bytes();
+        self.blocks.insert(at, block);
+    }
+
+    fn split<'k>(&mut self, at: usize, key_of: impl Fn(u32) -> &'k [u8]) {
+        let left = &mut self.blocks[at];
+        let before = left.heap_bytes();
+        let fence = left.ids.get(BLOCK / 2).map(|&id| Bytes::from_slice(key_of(id))).unwrap_or_default();
+        let mut right = Block::new(&left.prefix, fence, BLOCK);
+        right.ids.extend(left.ids.drain(BLOCK / 2..));
+        right.digests.extend(left.digests.drain(BLOCK / 2..));
+        left.sharpen(&key_of);
+        right.sharpen(&key_of);
+        self.block_bytes = self.block_bytes + left.heap_bytes() - before;
+        self.push_block(at + 1, right);
+    }
+
+    /// Takes out the id whose key is `key` and which is in it.
+    pub(super) fn remove<'k>(&mut self, key: &[u8], key_of: impl Fn(u32) -> &'k [u8]) {
+        let at = self.block_of(key);
+        let Some(block) = self.blocks.get_mut(at) else { return };
+        let slot = block.seek(key, &key_of);
+        block.ids.remove(slot);
+        block.digests.remove(slot);
+        self.tidy(at, key_of);
     }
 
     /// Takes out the ids from `from` up to but without `to`, in order.
-    pub(super) fn remove_range(&mut self, from: Position, to: Position) -> Vec<u32> {
+    pub(super) fn remove_range<'k>(
+        &mut self,
+        from: Position,
+        to: Position,
+        key_of: impl Fn(u32) -> &'k [u8],
+    ) -> Vec<u32> {
         let mut removed = Vec::with_capacity(self.count(from, to));
         if (to.block, to.slot) <= (from.block, from.slot) {
             return removed;
         }
+        let mut cut = |block: &mut Block, from: usize, to: usize| {
+            block.digests.drain(from..to);
+            removed.extend(block.ids.drain(from..to));
+        };
         if from.block == to.block {
-            if let Some(ids) = self.blocks.get_mut(from.block) {
-                removed.extend(ids.drain(from.slot..to.slot));
-            }
+            cut(&mut self.blocks[from.block], from.slot, to.slot);
         } else {
-            if let Some(ids) = self.blocks.get_mut(from.block) {
-                removed.extend(ids.drain(from.slot..));
+            let first = &mut self.blocks[from.block];
+            cut(first, from.slot, first.ids.len());
+            for block in &mut self.blocks[from.block + 1..to.block] {
+                cut(block, 0, block.ids.len());
             }
-            for ids in self.blocks.drain(from.block + 1..to.block) {
-                self.block_bytes -= heap::vec_bytes::<u32>(ids.capacity());
-                removed.extend(ids);
+            if let Some(last) = self.blocks.get_mut(to.block) {
+                cut(last, 0, to.slot);
             }
-            if let Some(ids) = self.blocks.get_mut(from.block + 1) {
-                removed.extend(ids.drain(..to.slot));
-                self.tidy(from.block + 1);
+            for block in self.blocks.drain(from.block + 1..to.block) {
+                self.block_bytes -= block.heap_bytes();
             }
+            self.tidy(from.block + 1, &key_of);
         }
-        self.tidy(from.block);
+        self.tidy(from.block, key_of);
         removed
     }
 
-    /// Restores invariant 1 after ids left a block, and joins it with the next one where both are small.
-    fn tidy(&mut self, block: usize) {
-        let Some(ids) = self.blocks.get(block) else { return };
-        let bytes = heap::vec_bytes::<u32>(ids.capacity());
-        if ids.is_empty() {
-            self.blocks.remove(block);
-            self.block_bytes -= bytes;
-        } else if ids.len() < BLOCK / 4 && self.blocks.get(block + 1).is_some_and(|next| next.len() < BLOCK / 2) {
-            let next = self.blocks.remove(block + 1);
-            let Some(ids) = self.blocks.get_mut(block) else { return };
-            if ids.capacity() < ids.len() + next.len() {
-                ids.reserve_exact(BLOCK - ids.len());
+    /// Restores the invariants after ids left a block, and joins it with the next one where both are small.
+    fn tidy<'k>(&mut self, at: usize, key_of: impl Fn(u32) -> &'k [u8]) {
+        let Some(block) = self.blocks.get(at) else { return };
+        if block.ids.is_empty() {
+            self.block_bytes -= self.blocks.remove(at).heap_bytes();
+            if let (0, Some(first)) = (at, self.blocks.first_mut()) {
+                self.block_bytes -= first.heap_bytes();
+                first.fence = Bytes::new();
+                self.block_bytes += first.heap_bytes();
             }
-            ids.extend_from_slice(&next);
-            let after = heap::vec_bytes::<u32>(ids.capacity());
-            self.block_bytes = self.block_bytes + after - bytes - heap::vec_bytes::<u32>(next.capacity());
+            return;
         }
+        if block.ids.len() >= BLOCK / 4 || self.blocks.get(at + 1).is_none_or(|next| next.ids.len() >= BLOCK / 2) {
+            return;
+        }
+        let next = self.blocks.remove(at + 1);
+        let block = &mut self.blocks[at];
+        self.block_bytes -= next.heap_bytes() + block.heap_bytes();
+        block.join(&next, key_of);
+        self.block_bytes += block.heap_bytes();
     }
 
     /// How many ids lie from `from` up to but without `to`.
     pub(super) fn count(&self, from: Position, to: Position) -> usize {
         let blocks = self.blocks.get(from.block..to.block).unwrap_or_default();
-        let whole: usize = blocks.iter().map(Vec::len).sum();
+        let whole: usize = blocks.iter().map(|block| block.ids.len()).sum();
         (whole + to.slot).saturating_sub(from.slot)
     }
 
@@ -152,29 +174,38 @@ impl Ordered {
 
     /// The memory that it takes.
     pub(super) fn heap_bytes(&self) -> usize {
-        self.block_bytes + heap::vec_bytes::<Vec<u32>>(self.blocks.capacity())
+        self.block_bytes + heap::vec_bytes::<Block>(self.blocks.capacity())
     }
 
-    /// The most memory that `fresh` more ids can add.
-    pub(super) fn growth(&self, len: usize, fresh: usize) -> usize {
+    /// The most memory that `fresh` more ids can add, where `len` are in it and no key is longer than `longest`.
+    pub(super) fn growth(&self, len: usize, fresh: usize, longest: usize) -> usize {
+        let key = if longest > INLINE { heap::allocated(longest) } else { 0 };
         if self.blocks.len() <= 1 && len + fresh <= BLOCK {
-            let capacity = self.blocks.first().map_or(0, Vec::capacity);
-            let list = heap::vec_bytes::<Vec<u32>>(self.blocks.capacity().max(4));
-            return heap::vec_bytes::<u32>(heap::grown(capacity, len + fresh)) + list - self.heap_bytes();
+            let capacity = self.blocks.first().map_or(0, |block| block.ids.capacity());
+            let grown = heap::grown(capacity, len + fresh);
+            let more = |from: usize, to: usize| {
+                heap::vec_bytes::<u32>(to) + heap::vec_bytes::<u32>(to)
+                    - heap::vec_bytes::<u32>(from)
+                    - heap::vec_bytes::<u32>(from)
+            };
+            let list = heap::vec_bytes::<Block>(self.blocks.capacity().max(4))
+                - heap::vec_bytes::<Block>(self.blocks.capacity());
+            return more(capacity, grown) + list + key;
         }
         // A split needs a full block, and leaves two that take half a block of ids each to be full.
         let splits = fresh.min(self.blocks.len() + fresh / (BLOCK / 2) + 1);
         let list = heap::grown(self.blocks.capacity(), self.blocks.len() + splits);
-        let small = self.blocks.len() * FULL_BYTES - self.block_bytes;
-        splits * FULL_BYTES + small + heap::vec_bytes::<Vec<u32>>(list)
-            - heap::vec_bytes::<Vec<u32>>(self.blocks.capacity())
+        // One block may be there that has not its full room yet.
+        let small = (self.blocks.len() * FULL_BYTES).saturating_sub(self.block_bytes).min(FULL_BYTES);
+        splits * (FULL_BYTES + 3 * key) + small + heap::vec_bytes::<Block>(list)
+            - heap::vec_bytes::<Block>(self.blocks.capacity())
     }
 }
 
 /// Ids in order, from both ends.
 #[derive(Debug, Clone)]
 pub(super) struct Ids<'a> {
-    blocks: &'a [Vec<u32>],
+    blocks: &'a [Block],
     front: Position,
     back: Position,
 }
@@ -194,7 +225,7 @@ impl Iterator for Ids<'_> {
         if self.front == self.back {
             return None;
         }
-        let ids = self.blocks.get(self.front.block)?;
+        let ids = &self.blocks.get(self.front.block)?.ids;
         let id = *ids.get(self.front.slot)?;
         self.front.slot += 1;
         if self.front.slot == ids.len() {
@@ -211,14 +242,15 @@ impl DoubleEndedIterator for Ids<'_> {
         }
         if self.back.slot == 0 {
             let block = self.back.block.checked_sub(1)?;
-            self.back = Position { block, slot: self.blocks.get(block)?.len() };
+            self.back = Position { block, slot: self.blocks.get(block)?.ids.len() };
         }
         self.back.slot -= 1;
-        self.blocks.get(self.back.block)?.get(self.back.slot).copied()
+        self.blocks.get(self.back.block)?.ids.get(self.back.slot).copied()
     }
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use std::collections::BTreeSet;
 
@@ -226,26 +258,44 @@ mod tests {
 
     use super::*;
 
-    const KEYS: usize = 4096;
-
-    fn keys() -> Vec<[u8; 4]> {
-        (0..u32::try_from(KEYS).unwrap()).map(u32::to_be_bytes).collect()
+    /// Keys with shared starts of every length, some longer than what is kept in place.
+    fn keys() -> Vec<Vec<u8>> {
+        let mut keys = Vec::new();
+        for n in 0..2_048u32 {
+            keys.push(n.to_be_bytes().to_vec());
+            keys.push(format!("{}::{n}", "n".repeat(n as usize % 40)).into_bytes());
+            keys.push(vec![0; n as usize % 50 + 4 + n as usize / 50]);
+        }
+        keys.sort();
+        keys.dedup();
+        keys
     }
 
-    fn check(ordered: &Ordered, model: &BTreeSet<u32>) {
+    fn check(ordered: &Ordered, model: &BTreeSet<u32>, keys: &[Vec<u8>]) {
         assert!(ordered.ids(Ordered::start(), ordered.end()).eq(model.iter().copied()));
         assert!(ordered.ids(Ordered::start(), ordered.end()).rev().eq(model.iter().rev().copied()));
         assert_eq!(ordered.count(Ordered::start(), ordered.end()), model.len());
-        let bytes: usize = ordered.blocks.iter().map(|ids| heap::vec_bytes::<u32>(ids.capacity())).sum();
-        assert_eq!(ordered.block_bytes, bytes);
-        assert!(ordered.blocks.iter().all(|ids| !ids.is_empty() && ids.len() <= BLOCK && ids.capacity() <= BLOCK));
+        assert_eq!(ordered.block_bytes, ordered.blocks.iter().map(Block::heap_bytes).sum::<usize>());
+        let mut greatest: Option<&[u8]> = None;
+        for block in &ordered.blocks {
+            assert!(!block.ids.is_empty() && block.ids.len() <= BLOCK && block.ids.capacity() <= BLOCK);
+            assert_eq!(block.fence.is_empty(), greatest.is_none());
+            assert!(greatest.is_none_or(|key| key < block.fence.as_slice()));
+            assert_eq!(block.digests.len(), block.ids.len());
+            for (&id, &of) in block.ids.iter().zip(&block.digests) {
+                let key = keys[id as usize].as_slice();
+                assert!(block.fence.as_slice() <= key);
+                assert_eq!(block.digest(key), of);
+                greatest = Some(key);
+            }
+        }
     }
 
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, cases: 64, ..ProptestConfig::default() })]
 
         #[test]
-        fn it_is_a_sorted_set(steps in prop::collection::vec((0..KEYS, 0..KEYS, 0..8u8), 1..40), seed: u64) {
+        fn it_is_a_sorted_set(steps in prop::collection::vec((0..4_096usize, 0..4_096usize, 0..8u8), 1..30), seed: u64) {
             let keys = keys();
             let key_of = |id: u32| keys[id as usize].as_slice();
             let mut random = fastrand::Rng::with_seed(seed);
@@ -258,8 +308,8 @@ mod tests {
                     let gone: Vec<u32> = model.range(from..to).copied().collect();
                     prop_assert_eq!(ordered.count(at, end), gone.len());
                     prop_assert!(ordered.ids(at, end).eq(gone.iter().copied()));
-                    prop_assert_eq!(ordered.remove_range(at, end), gone.clone());
-                    model.retain(|id| !gone.contains(id));
+                    prop_assert_eq!(ordered.remove_range(at, end, key_of), gone.clone());
+                    model.retain(|id| !(from..to).contains(id));
                 } else {
                     let mut ids: Vec<u32> = (from..to).collect();
                     match kind {
@@ -268,19 +318,19 @@ mod tests {
                         _ => random.shuffle(&mut ids),
                     }
                     for id in ids {
-                        let at = ordered.seek(&keys[id as usize], key_of);
+                        let key = &keys[id as usize];
                         if kind == 7 {
                             if model.remove(&id) {
-                                ordered.remove(at);
+                                ordered.remove(key, key_of);
                             }
                         } else if model.insert(id) {
-                            let foretold = ordered.heap_bytes() + ordered.growth(model.len() - 1, 1);
-                            ordered.insert(at, id);
+                            let foretold = ordered.heap_bytes() + ordered.growth(model.len() - 1, 1, 100);
+                            ordered.insert(key, id, key_of);
                             prop_assert!(ordered.heap_bytes() <= foretold);
                         }
                     }
                 }
-                check(&ordered, &model);
+                check(&ordered, &model, &keys);
             }
         }
     }

@@ -10,17 +10,14 @@
 use std::collections::BTreeSet;
 use std::hash::BuildHasher;
 
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::DefaultHashBuilder;
 
 use super::chunked::Chunked;
 use super::entry::Entry;
-use super::heap;
 use super::ordered::{Ids, Ordered, Position};
 use super::recency::Recency;
+use super::table::Table;
 use crate::engine::KeyRange;
-
-/// What a (time, id) takes in a `BTreeSet`: nodes of eleven, about two thirds full.
-const EXPIRING_BYTES: usize = 32;
 
 /// No id.
 const NONE: u32 = u32::MAX;
@@ -53,7 +50,7 @@ impl Slot {
 pub(super) struct Shard {
     entries: Entries,
     free: u32,
-    table: HashTable<u32>,
+    table: Table,
     order: Ordered,
     expiring: BTreeSet<(i64, u32)>,
     recency: Option<Recency>,
@@ -67,7 +64,7 @@ impl Shard {
         Self {
             entries: Chunked::default(),
             free: NONE,
-            table: HashTable::new(),
+            table: Table::default(),
             order: Ordered::default(),
             expiring: BTreeSet::new(),
             recency: recency.then(Recency::default),
@@ -91,12 +88,11 @@ impl Shard {
     }
 
     pub(super) fn find(&self, hash: u64, key: &[u8]) -> Option<u32> {
-        self.table.find(hash, |&id| key_of(&self.entries, id) == key).copied()
+        self.table.find(hash, |id| key_of(&self.entries, id) == key)
     }
 
     /// Stores an entry under a key that has none.
     pub(super) fn insert(&mut self, hash: u64, entry: Entry) {
-        let at = self.order.seek(entry.key(), |id| key_of(&self.entries, id));
         let expires_at = entry.expires_at();
         self.entry_bytes += entry.heap_bytes();
         let id = if let Some(slot) = self.entries.get_mut(self.free as usize) {
@@ -111,9 +107,9 @@ impl Shard {
             self.entries.push(Slot::Used(entry));
             id
         };
-        self.order.insert(at, id);
-        let (entries, hasher) = (&self.entries, &self.hasher);
-        self.table.insert_unique(hash, id, |&id| hasher.hash_one(key_of(entries, id)));
+        let entries = &self.entries;
+        self.order.insert(key_of(entries, id), id, |id| key_of(entries, id));
+        self.table.insert(hash, id);
         if let Some(at) = expires_at {
             self.expiring.insert((at, id));
         }
@@ -141,9 +137,9 @@ impl Shard {
 
     /// Removes the entry `id`.
     pub(super) fn remove(&mut self, id: u32) {
-        let Some(entry) = self.entry(id) else { return };
-        let at = self.order.seek(entry.key(), |id| key_of(&self.entries, id));
-        self.order.remove(at);
+        let entries = &self.entries;
+        let Some(entry) = entry_of(entries, id) else { return };
+        self.order.remove(entry.key(), |id| key_of(entries, id));
         self.forget(id);
     }
 
@@ -153,9 +149,7 @@ impl Shard {
         let Slot::Used(entry) = std::mem::replace(slot, Slot::Free(self.free)) else { return };
         self.free = id;
         let hash = self.hasher.hash_one(entry.key());
-        if let Ok(found) = self.table.find_entry(hash, |&other| other == id) {
-            found.remove();
-        }
+        self.table.remove(hash, id);
         if let Some(at) = entry.expires_at() {
             self.expiring.remove(&(at, id));
         }
@@ -168,7 +162,8 @@ impl Shard {
     /// Removes a range; how many entries went.
     pub(super) fn remove_range(&mut self, range: &KeyRange) -> usize {
         let (from, to) = self.bounds(range);
-        let ids = self.order.remove_range(from, to);
+        let entries = &self.entries;
+        let ids = self.order.remove_range(from, to, |id| key_of(entries, id));
         if ids.len() == self.len() {
             *self = self.emptied();
         } else {
@@ -242,28 +237,24 @@ impl Shard {
     /// The part of [`Shard::heap_bytes`] that is not the entries themselves.
     fn structure_bytes(&self) -> usize {
         self.entries.heap_bytes()
-            + heap::allocated(self.table.allocation_size())
+            + self.table.heap_bytes()
             + self.order.heap_bytes()
-            + self.expiring.len() * EXPIRING_BYTES
             + self.recency.as_ref().map_or(0, |recency| recency.heap_bytes_with(0))
     }
 
-    /// The most that [`Shard::heap_bytes`] can grow by with `fresh` more entries, without the entries themselves.
-    pub(super) fn growth(&self, fresh: usize) -> usize {
+    /// The most that [`Shard::heap_bytes`] can grow by with `fresh` more entries, without the entries themselves,
+    /// whose keys are not longer than `longest`.
+    pub(super) fn growth(&self, fresh: usize, longest: usize) -> usize {
         if fresh == 0 {
             return 0;
         }
         let slots = self.entries.len().max(self.len() + fresh);
-        let table = match self.len() + fresh {
-            len if len <= self.table.capacity() => 0,
-            len => table_bytes(len).saturating_sub(heap::allocated(self.table.allocation_size())),
-        };
+        let table = self.table.heap_bytes_with(self.len() + fresh) - self.table.heap_bytes();
         let recency =
             self.recency.as_ref().map_or(0, |recency| recency.heap_bytes_with(slots) - recency.heap_bytes_with(0));
         self.entries.heap_bytes_with(slots) - self.entries.heap_bytes()
             + table
-            + self.order.growth(self.len(), fresh)
-            + fresh * EXPIRING_BYTES
+            + self.order.growth(self.len(), fresh, longest)
             + recency
     }
 
@@ -286,13 +277,6 @@ impl Shard {
             old.entries.iter().filter_map(Slot::entry).for_each(&mut put);
         }
     }
-}
-
-/// What a table of `len` ids takes, at most.
-fn table_bytes(len: usize) -> usize {
-    const GROUP: usize = 16;
-    let buckets = (len * 8 / 7 + 1).next_power_of_two().max(4);
-    heap::allocated(buckets * (size_of::<u32>() + 1) + 2 * GROUP)
 }
 
 fn entry_of(entries: &Entries, id: u32) -> Option<&Entry> {

@@ -144,7 +144,8 @@ impl InMemoryEngine {
             return Ok(());
         }
         let demand = self.demand(locked, writes, hashes);
-        let growth = |(at, &fresh): (usize, &usize)| locked.at(at).map_or(0, |shard| shard.growth(fresh));
+        let growth =
+            |(at, &fresh): (usize, &usize)| locked.at(at).map_or(0, |shard| shard.growth(fresh, demand.longest));
         let growth = demand.fresh.iter().enumerate().map(growth).sum();
         let size = demand.size + Size::of(0, growth);
         match self.totals.reserve(size, &self.limits) {
@@ -159,8 +160,9 @@ impl InMemoryEngine {
 
     /// What `writes` add, at most.
     fn demand(&self, locked: &Locked<'_>, writes: &Writes, hashes: &[u64]) -> Demand {
-        let mut demand = Demand { size: Size::default(), fresh: [0; SHARDS] };
+        let mut demand = Demand { size: Size::default(), fresh: [0; SHARDS], longest: 0 };
         for ((key, write), &hash) in writes.iter().zip(hashes) {
+            demand.longest = demand.longest.max(key.len());
             let at = self.index(hash);
             let Some(shard) = locked.at(at) else { continue };
             let old = shard.find(hash, key.as_bytes()).and_then(|id| shard.entry(id));
@@ -190,7 +192,7 @@ impl InMemoryEngine {
             writes.iter().zip(hashes).filter_map(|((key, _), &hash)| shard.find(hash, key.as_bytes())).collect();
         let held = Size::of(shard.len(), shard.heap_bytes());
         let fits = |victims: usize, freed: usize| {
-            let growth = Size::of(0, shard.growth(fresh.saturating_sub(victims)));
+            let growth = Size::of(0, shard.growth(fresh.saturating_sub(victims), demand.longest));
             self.limits.check(held + demand.size + growth - Size::of(victims, freed))
         };
         let (mut victims, mut freed) = (Vec::new(), 0);
@@ -205,7 +207,7 @@ impl InMemoryEngine {
         if !enough {
             // Nothing is left to evict: what counts then is whether the writes fit into an engine of their own.
             let bytes: usize = kept.iter().filter_map(|&id| shard.entry(id)).map(Entry::heap_bytes).sum();
-            let alone = Size::of(kept.len(), bytes + shard.emptied().growth(kept.len() + fresh));
+            let alone = Size::of(kept.len(), bytes + shard.emptied().growth(kept.len() + fresh, demand.longest));
             self.limits.check(alone + demand.size)?;
         }
         self.totals.evicted.fetch_add(victims.len() as u64, Ordering::Relaxed);
@@ -252,4 +254,6 @@ pub(super) fn read_shard(shard: &mut Shard, hash: u64, key: &Key, now: &Now<'_>)
 struct Demand {
     size: Size,
     fresh: [usize; SHARDS],
+    /// The longest key's length.
+    longest: usize,
 }

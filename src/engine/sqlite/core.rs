@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering}
 use std::sync::{Arc, Condvar, Mutex, Weak};
 use std::time::{Duration, Instant};
 
+use rusqlite::Connection;
+
 use super::config::SqliteConfig;
 use super::errors::{BACKEND, Outcome, backend, gone};
 use super::job::{Job, Query, Reply, Task, Timed};
@@ -15,7 +17,7 @@ use super::slot::Slot;
 use super::statements::{Small, Sql, read_small};
 use super::{readers, writer};
 use crate::clock::Clock;
-use crate::engine::Record;
+use crate::engine::{Meta, Record};
 use crate::error::{Error, Result};
 use crate::janitor::{self, Purge};
 use crate::key::Key;
@@ -23,6 +25,9 @@ use crate::sync::{lock, wait};
 
 /// How old the knowledge may be that the file is still the one that was opened, for reads.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// Past so many bytes no further write is taken.
+const QUEUED_BYTES: usize = 1024 * 1024 * 1024;
 
 pub(super) struct Core {
     pub(super) config: SqliteConfig,
@@ -41,6 +46,8 @@ pub(super) struct Core {
     opened: Instant,
     /// When the file's identity was last looked at, in milliseconds after `opened`.
     looked: AtomicU64,
+    /// What waits for the writer, in bytes.
+    pub(super) queued_bytes: AtomicUsize,
     owner: Weak<dyn Purge>,
     /// The expiry that the janitor was last told of.
     due: AtomicI64,
@@ -88,6 +95,7 @@ impl Core {
             end: Mutex::new(End::default()),
             opened: Instant::now(),
             looked: AtomicU64::new(0),
+            queued_bytes: AtomicUsize::new(0),
             owner,
             due: AtomicI64::new(i64::MAX),
             purging: AtomicBool::new(false),
@@ -107,6 +115,11 @@ impl Core {
     pub(super) fn submit(self: &Arc<Self>, job: Job) {
         match job {
             Job::Task(task) => {
+                let bytes = task.job.weight();
+                if self.queued_bytes.fetch_add(bytes, Ordering::Relaxed) > QUEUED_BYTES {
+                    self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
+                    return task.job.fail(backend("more than 1 GiB of writes are waiting; await some of them first"));
+                }
                 if let Err(task) = self.tasks.push(task) {
                     task.job.fail(Error::Closed { backend: BACKEND });
                 }
@@ -148,26 +161,41 @@ impl Core {
 
     /// Reads in the calling thread; `None` where that would take long, and a reader has to. In the fork gate.
     pub(super) fn read_inline(&self, keys: &[Key]) -> Option<Result<Vec<Option<Record>>>> {
+        self.inline(|connection, now_ms| {
+            let read = || {
+                let mut records = Vec::with_capacity(keys.len());
+                for key in keys {
+                    match read_small(connection, &self.sql, key, now_ms)? {
+                        None => records.push(None),
+                        Some(Small::Record(record)) => records.push(Some(record)),
+                        Some(Small::Large(_)) => return Ok(None),
+                    }
+                }
+                Ok(Some(records))
+            };
+            if keys.len() > 1 { readers::in_snapshot(connection, read) } else { read() }
+        })
+    }
+
+    /// Version and times of a record, however large it is; `None` where a reader has to look. In the fork gate.
+    pub(super) fn meta_inline(&self, key: &Key) -> Option<Result<Option<Meta>>> {
+        self.inline(|connection, now_ms| {
+            Ok(Some(read_small(connection, &self.sql, key, now_ms)?.map(|small| match small {
+                Small::Record(record) => record.meta,
+                Small::Large(meta) => meta,
+            })))
+        })
+    }
+
+    /// Runs `read` on the connection of the calling threads, where that is free and `read` finds it quick.
+    fn inline<T>(&self, read: impl FnOnce(&Connection, i64) -> Outcome<Option<T>>) -> Option<Result<T>> {
         let guard = self.inline.try_lock()?;
         let connection = guard.as_ref()?;
         if let Err(error) = self.look_now_and_then() {
             return Some(Err(error));
         }
-        let now_ms = self.clock.now_ms();
-        let mut records = Vec::with_capacity(keys.len());
-        let mut all = || -> Outcome<bool> {
-            for key in keys {
-                match read_small(connection, &self.sql, key, now_ms)? {
-                    Small::Record(record) => records.push(record),
-                    Small::Large => return Ok(false),
-                }
-            }
-            Ok(true)
-        };
-        let read = if keys.len() > 1 { readers::in_snapshot(connection, all) } else { all() };
-        match read {
-            Ok(true) => Some(Ok(records)),
-            Ok(false) => None,
+        match read(connection, self.clock.now_ms()) {
+            Ok(read) => read.map(Ok),
             // A reader has the time to try again.
             Err(fault) if fault.passing() != super::errors::Passing::Never => None,
             Err(fault) => Some(Err(fault.into_error(&self.place))),
@@ -195,6 +223,8 @@ impl Core {
     pub(super) fn request_purge(&self) {
         if !self.purging.swap(true, Ordering::AcqRel) {
             let job = Timed { job: Task::Purge, patience: Patience::new(self.config.connection_timeout) };
+            self.queued_bytes.fetch_add(job.job.weight(), Ordering::Relaxed);
+            // Refused where the storage is being closed: the next one to open it purges.
             drop(self.tasks.push(job));
         }
     }
@@ -264,18 +294,6 @@ impl Core {
         super::slot::close(&self.inline);
         // The last: where nobody else has the file open, it writes the log back and removes it.
         super::slot::close(&self.writer);
-    }
-
-    /// The size of the log, in bytes.
-    pub(super) fn log_bytes(&self) -> u64 {
-        let mut path = self.target.path.clone().into_os_string();
-        path.push("-wal");
-        std::fs::metadata(path).map_or(0, |metadata| metadata.len())
-    }
-
-    /// The size of the file, in bytes.
-    pub(super) fn file_bytes(&self) -> u64 {
-        std::fs::metadata(&self.target.path).map_or(0, |metadata| metadata.len())
     }
 }
 

@@ -16,8 +16,10 @@
 //! let go of the locks held here, as <https://sqlite.org/howtocorrupt.html> explains; another process may.
 
 mod config;
+mod contract;
 mod core;
 mod errors;
+mod expiry;
 mod job;
 mod memory;
 mod open;
@@ -28,6 +30,8 @@ mod scan;
 mod schema;
 mod slot;
 mod statements;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::mem;
@@ -41,7 +45,7 @@ use self::errors::BACKEND;
 use self::job::{Job, Query, Reply, Task, Timed};
 use self::memory::Memory;
 use self::patience::Patience;
-use super::{Batch, ChangeFn, Commit, Engine, EngineStats, KeyRange, Page, Record, Scan, Updated};
+use super::{Meta, Record};
 use crate::answer::Answer;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -49,11 +53,6 @@ use crate::fork::{self, Generation};
 use crate::janitor::{self, Purge};
 use crate::key::Key;
 use crate::sync::lock;
-
-/// So many records at most are read in the calling thread.
-const INLINE_KEYS: usize = 8;
-/// How often another process's expiring records are looked for.
-const PURGE_EVERY: Duration = Duration::from_secs(60);
 
 /// A store of records in SQLite. See the module for what holds.
 pub struct SqliteEngine {
@@ -77,6 +76,16 @@ enum Phase {
     Opening(Vec<Job>),
     Open(Arc<Core>),
     Memory(Arc<Memory>),
+}
+
+/// What became of a job that found nothing open.
+enum Begun {
+    /// It waits for the opener.
+    Waits,
+    /// It runs now.
+    Runs(Arc<Memory>, Job),
+    /// It can't be done.
+    Failed(Error, Job),
 }
 
 impl SqliteEngine {
@@ -139,12 +148,12 @@ impl SqliteEngine {
             }
             Phase::Opening(waiting) => waiting.push(job),
             Phase::Idle => match self.begin(&mut state, job) {
-                Ok(None) => {}
-                Ok(Some((memory, job))) => {
+                Begun::Waits => {}
+                Begun::Runs(memory, job) => {
                     drop(state);
                     self.run_in_memory(&memory, job, gate);
                 }
-                Err((error, job)) => {
+                Begun::Failed(error, job) => {
                     drop((state, gate));
                     job.fail(error);
                 }
@@ -166,35 +175,31 @@ impl SqliteEngine {
     }
 
     /// Starts to open: in memory at once, a file on a thread of its own.
-    #[expect(clippy::type_complexity, reason = "what is left to do, or why nothing can be done")]
-    fn begin(&self, state: &mut State, job: Job) -> Result<Option<(Arc<Memory>, Job)>, (Error, Job)> {
+    fn begin(&self, state: &mut State, job: Job) -> Begun {
         if let Job::Close(_) = job {
             // There is nothing to close.
-            return Err((Error::Closed { backend: BACKEND }, job));
+            return Begun::Failed(Error::Closed { backend: BACKEND }, job);
         }
         if let Err(error) = self.config.validate() {
-            return Err((error, job));
+            return Begun::Failed(error, job);
         }
         if self.config.path == SqlitePath::Memory {
             return match Memory::open(&self.config, self.clock.clone()) {
                 Ok(memory) => {
                     let memory = Arc::new(memory);
                     state.phase = Phase::Memory(Arc::clone(&memory));
-                    Ok(Some((memory, job)))
+                    Begun::Runs(memory, job)
                 }
-                Err(error) => Err((error, job)),
+                Err(error) => Begun::Failed(error, job),
             };
         }
         let (config, clock, me, owner) = (self.config.clone(), self.clock.clone(), self.me.clone(), self.purger());
-        let opener = move || {
-            let opened = Core::open(config, clock, owner);
-            opened_by_thread(&me, opened);
-        };
+        let opener = move || opened(&me, Core::open(config, clock, owner));
         if let Err(error) = spawn("rrag-sqlite-open", opener) {
-            return Err((error, job));
+            return Begun::Failed(error, job);
         }
         state.phase = Phase::Opening(vec![job]);
-        Ok(None)
+        Begun::Waits
     }
 
     /// The state, as this generation left it. In the fork gate.
@@ -229,10 +234,24 @@ impl SqliteEngine {
             _ => None,
         }
     }
+
+    /// As `read_here`, of version and times alone.
+    fn meta_here(&self, key: &Key) -> Option<Result<Option<Meta>>> {
+        let _gate = fork::enter();
+        let state = self.state();
+        match &state.phase {
+            Phase::Open(core) if !state.closed => {
+                let core = Arc::clone(core);
+                drop(state);
+                core.meta_inline(key)
+            }
+            _ => None,
+        }
+    }
 }
 
 /// The opener's last step: hands the jobs that waited to the file, or to its failure.
-fn opened_by_thread(engine: &Weak<SqliteEngine>, opened: errors::Outcome<Arc<Core>>) {
+fn opened(engine: &Weak<SqliteEngine>, opened: errors::Outcome<Arc<Core>>) {
     let Some(engine) = engine.upgrade() else {
         if let Ok(core) = opened {
             core.shut_down();
@@ -249,114 +268,24 @@ fn opened_by_thread(engine: &Weak<SqliteEngine>, opened: errors::Outcome<Arc<Cor
     match opened {
         Ok(core) => {
             // Under the lock: what is asked from now on comes after what waited.
-            waiting.into_iter().for_each(|job| core.submit(job));
+            let mut answers = Vec::new();
+            for job in waiting {
+                match job {
+                    Job::Open(_) => answers.push(job),
+                    job => core.submit(job),
+                }
+            }
+            drop((state, gate));
+            for job in answers {
+                core.submit(job);
+            }
         }
         Err(fault) => {
             drop((state, gate));
             let error = fault.into_error(&engine.config.place());
-            waiting.into_iter().for_each(|job| job.fail(error.clone()));
-        }
-    }
-}
-
-impl Drop for SqliteEngine {
-    fn drop(&mut self) {
-        let _gate = fork::enter();
-        let mut state = self.state();
-        if let Phase::Open(core) = mem::replace(&mut state.phase, Phase::Idle) {
-            core.shut_down();
-        }
-    }
-}
-
-impl Purge for SqliteEngine {
-    fn purge(&self) -> Option<Duration> {
-        let state = self.state();
-        match &state.phase {
-            Phase::Open(core) => {
-                core.request_purge();
-                Some(PURGE_EVERY)
+            for job in waiting {
+                job.fail(error.clone());
             }
-            Phase::Memory(memory) => {
-                let memory = Arc::clone(memory);
-                drop(state);
-                memory.purge().map(|at| self.until(at))
-            }
-            _ => None,
         }
-    }
-}
-
-impl Engine for SqliteEngine {
-    fn name(&self) -> &'static str {
-        BACKEND
-    }
-
-    fn location(&self) -> String {
-        format!("{BACKEND}:{}", self.config.place())
-    }
-
-    fn may_block(&self) -> bool {
-        self.config.path != SqlitePath::Memory
-    }
-
-    fn open(&self) -> Answer<Result<()>> {
-        let (reply, answer) = Reply::new();
-        self.submit(Job::Open(reply));
-        answer
-    }
-
-    fn read_one(&self, key: &Key) -> Answer<Result<Option<Record>>> {
-        match self.read_here(std::slice::from_ref(key)) {
-            Some(read) => Answer::ready(read.map(|mut records| records.pop().flatten())),
-            None => self.query(|reply| Query::One(key.clone(), reply)),
-        }
-    }
-
-    fn read(&self, keys: Vec<Key>) -> Answer<Result<Vec<Option<Record>>>> {
-        if keys.len() <= INLINE_KEYS
-            && let Some(read) = self.read_here(&keys)
-        {
-            return Answer::ready(read);
-        }
-        self.query(|reply| Query::Many(keys, reply))
-    }
-
-    fn commit(&self, batch: Batch) -> Answer<Result<Commit>> {
-        self.task(|reply| Task::Commit(batch, reply))
-    }
-
-    fn update(&self, keys: Vec<Key>, change: ChangeFn) -> Answer<Result<Vec<Updated>>> {
-        self.task(|reply| Task::Update(keys, change, reply))
-    }
-
-    fn scan(&self, scan: Scan) -> Answer<Result<Page>> {
-        self.query(|reply| Query::Scan(scan, reply))
-    }
-
-    fn count(&self, range: KeyRange) -> Answer<Result<u64>> {
-        self.query(|reply| Query::Count(range, reply))
-    }
-
-    fn remove_range(&self, range: KeyRange) -> Answer<Result<u64>> {
-        self.task(|reply| Task::RemoveRange(range, reply))
-    }
-
-    fn namespaces(&self, range: KeyRange, skip: usize, max_depth: Option<usize>) -> Answer<Result<Vec<String>>> {
-        self.query(|reply| Query::Namespaces(range, skip, max_depth, reply))
-    }
-
-    fn stats(&self, range: KeyRange) -> Answer<Result<EngineStats>> {
-        self.query(|reply| Query::Stats(range, reply))
-    }
-
-    fn ping(&self) -> Answer<Result<()>> {
-        self.query(Query::Ping)
-    }
-
-    fn close(&self) -> Answer<Result<()>> {
-        let (reply, answer) = Reply::new();
-        self.submit(Job::Close(reply));
-        answer
     }
 }

@@ -18,7 +18,7 @@ use crate::fork;
 use crate::sync::lock;
 
 /// The page cache of a connection, in KiB.
-const CACHE_KIB: i64 = 8 * 1024;
+const CACHE_KIB: i64 = 32 * 1024;
 /// What a log keeps of its size after all of it was written back, in bytes.
 const LOG_KEPT: i64 = 16 * 1024 * 1024;
 /// Statements that a connection keeps prepared: more than there are.
@@ -59,6 +59,20 @@ pub(super) struct Target {
     /// Absolute: whole whatever the working directory becomes, and never read as a `file:` url or as `:memory:`.
     pub(super) path: PathBuf,
     pub(super) identity: Identity,
+}
+
+impl Target {
+    /// The size of the log, in bytes.
+    pub(super) fn log_bytes(&self) -> u64 {
+        let mut path = self.path.clone().into_os_string();
+        path.push("-wal");
+        fs::metadata(path).map_or(0, |metadata| metadata.len())
+    }
+
+    /// The size of the file, in bytes.
+    pub(super) fn file_bytes(&self) -> u64 {
+        fs::metadata(&self.path).map_or(0, |metadata| metadata.len())
+    }
 }
 
 /// What a connection is for.

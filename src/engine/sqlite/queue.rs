@@ -1,6 +1,7 @@
 //! A queue between callers and the threads of a storage.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex};
 
 use crate::sync::{lock, wait};
@@ -9,6 +10,8 @@ use crate::sync::{lock, wait};
 pub(super) struct Queue<T> {
     state: Mutex<State<T>>,
     changed: Condvar,
+    /// How many jobs there are, for a look without the lock.
+    length: AtomicUsize,
 }
 
 struct State<T> {
@@ -19,7 +22,11 @@ struct State<T> {
 
 impl<T> Queue<T> {
     pub(super) fn new() -> Self {
-        Self { state: Mutex::new(State { jobs: VecDeque::new(), waiting: 0, open: true }), changed: Condvar::new() }
+        Self {
+            state: Mutex::new(State { jobs: VecDeque::new(), waiting: 0, open: true }),
+            changed: Condvar::new(),
+            length: AtomicUsize::new(0),
+        }
     }
 
     /// Adds a job and wakes one thread that waits; gives it back where the queue is closed. The second is whether
@@ -30,6 +37,7 @@ impl<T> Queue<T> {
             return Err(job);
         }
         state.jobs.push_back(job);
+        self.length.store(state.jobs.len(), Ordering::Release);
         let someone = state.waiting > 0;
         drop(state);
         if someone {
@@ -49,7 +57,9 @@ impl<T> Queue<T> {
             state = wait(&self.changed, state);
             state.waiting -= 1;
         }
-        Some(take(&mut state.jobs))
+        let taken = take(&mut state.jobs);
+        self.length.store(state.jobs.len(), Ordering::Release);
+        Some(taken)
     }
 
     /// Takes no more jobs; those that are there are still worked off.
@@ -63,15 +73,18 @@ impl<T> Queue<T> {
         let mut state = lock(&self.state);
         state.open = false;
         self.changed.notify_all();
+        self.length.store(0, Ordering::Release);
         std::mem::take(&mut state.jobs)
     }
 
     /// Takes out what is left; the queue stays as open as it is.
     pub(super) fn take_all(&self) -> VecDeque<T> {
-        std::mem::take(&mut lock(&self.state).jobs)
+        let mut state = lock(&self.state);
+        self.length.store(0, Ordering::Release);
+        std::mem::take(&mut state.jobs)
     }
 
     pub(super) fn len(&self) -> usize {
-        lock(&self.state).jobs.len()
+        self.length.load(Ordering::Acquire)
     }
 }

@@ -37,7 +37,9 @@ pub(super) fn run(core: &Arc<Core>) {
                 Ok(opened) => slot = Some(opened),
                 Err(fault) => {
                     let error = fault.into_error(&core.place);
-                    queries.into_iter().for_each(|query| query.job.fail(error.clone()));
+                    for query in queries {
+                        query.job.fail(error.clone());
+                    }
                     continue;
                 }
             }
@@ -112,14 +114,14 @@ fn take_turn(
 
 #[expect(clippy::cast_precision_loss, reason = "figures for people")]
 fn with_figures(core: &Core, mut stats: EngineStats, query: &Query) -> EngineStats {
-    let log = core.log_bytes();
+    let log = core.target.log_bytes();
     if let Query::Stats(range, _) = query
         && range.is_all()
     {
         stats.bytes += log;
     }
     stats.extra.extend([
-        ("file_bytes", core.file_bytes() as f64),
+        ("file_bytes", core.target.file_bytes() as f64),
         ("wal_bytes", log as f64),
         ("queue_depth", core.tasks.len() as f64),
         ("last_batch", core.last_group.load(std::sync::atomic::Ordering::Relaxed) as f64),

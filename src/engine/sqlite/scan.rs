@@ -2,9 +2,9 @@
 
 use rusqlite::{Connection, Row as SqlRow};
 
-use super::errors::Outcome;
+use super::errors::{Outcome, gone};
 use super::statements::{Sql, body, end_of};
-use crate::engine::namespaces::distinct as walk;
+use crate::engine::namespaces::distinct;
 use crate::engine::{EngineStats, KeyRange, Meta, Page, Record, Row, Scan};
 use crate::key::Key;
 use crate::memory::SortOrder;
@@ -154,11 +154,22 @@ pub(super) fn namespaces(
     now_ms: i64,
 ) -> Outcome<Vec<String>> {
     let mut statement = connection.prepare_cached(&sql.scan.first)?;
-    walk(range, skip, max_depth, |start: &[u8]| -> Outcome<Option<Vec<u8>>> {
-        let mut rows = statement.query((start, end_of(range), now_ms))?;
-        let Some(row) = rows.next()? else { return Ok(None) };
-        Ok(Some(row.get(0)?))
-    })
+    let mut failed = None;
+    let mut seek = |from: &[u8]| -> Outcome<Option<Vec<u8>>> {
+        let mut rows = statement.query((from, end_of(range), now_ms))?;
+        Ok(rows.next()?.map(|row| row.get(0)).transpose()?)
+    };
+    let names = distinct(range, skip, max_depth, |from| {
+        seek(from).map_err(|fault| {
+            // Kept as it is, so that one that passes is tried again.
+            failed = Some(fault);
+            gone()
+        })
+    });
+    match failed {
+        Some(fault) => Err(fault),
+        None => Ok(names?),
+    }
 }
 
 /// Figures on a range; `bytes` of everything is what is in use of the file, free pages not counted.

@@ -81,7 +81,7 @@ pub(super) fn create(connection: &mut Connection, table: &str, place: &str) -> O
                body BLOB NOT NULL
            );
            CREATE INDEX "{table}:key" ON "{table}" (key, created_at, expires_at);
-           CREATE INDEX "{table}:created" ON "{table}" (created_at, key, expires_at);
+           CREATE INDEX "{table}:created" ON "{table}" (created_at);
            CREATE INDEX "{table}:expiry" ON "{table}" (expires_at) WHERE expires_at IS NOT NULL;"#
     ))?;
     transaction.execute("INSERT INTO rrag_storage_schema (name, version) VALUES (?1, ?2)", (table, VERSION))?;

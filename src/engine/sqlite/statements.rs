@@ -98,24 +98,24 @@ pub(super) fn read(connection: &Connection, sql: &Sql, key: &Key, now_ms: i64) -
 
 /// What [`read_small`] found.
 pub(super) enum Small {
-    Record(Option<Record>),
-    /// There is one, too large for the calling thread.
-    Large,
+    Record(Record),
+    /// Too large for the calling thread: what is known without its body.
+    Large(Meta),
 }
 
 /// The live record under `key`, where its body is small; a large one is not even loaded.
-pub(super) fn read_small(connection: &Connection, sql: &Sql, key: &Key, now_ms: i64) -> Outcome<Small> {
+pub(super) fn read_small(connection: &Connection, sql: &Sql, key: &Key, now_ms: i64) -> Outcome<Option<Small>> {
     let mut statement = connection.prepare_cached(&sql.read_small)?;
     let mut rows = statement.query([key.as_bytes()])?;
-    let Some(row) = rows.next()? else { return Ok(Small::Record(None)) };
+    let Some(row) = rows.next()? else { return Ok(None) };
     let meta = meta(row, 0)?;
     if meta.is_expired(now_ms) {
-        return Ok(Small::Record(None));
+        return Ok(None);
     }
     if row.get_ref(4)? == rusqlite::types::ValueRef::Null {
-        return Ok(Small::Large);
+        return Ok(Some(Small::Large(meta)));
     }
-    Ok(Small::Record(Some(Record { meta, body: body(row, 4)? })))
+    Ok(Some(Small::Record(Record { meta, body: body(row, 4)? })))
 }
 
 struct Place {

@@ -46,6 +46,8 @@ pub(super) fn run(core: &Arc<Core>) {
     let mut writer = Writer { core, log_pages: Arc::new(AtomicI32::new(0)), write_back_at: LOG_PAGES, shrink: false };
     writer.count_log_pages();
     while let Some(mut group) = core.tasks.take(take_group) {
+        let bytes: usize = group.iter().map(|task| task.job.weight()).sum();
+        core.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
         group.retain(|task| !task.job.is_deserted());
         if group.is_empty() {
             continue;
@@ -120,7 +122,10 @@ impl Writer<'_> {
                 return group.into_iter().for_each(|task| self.fail(task.job, error.clone()));
             }
             let (over, rest): (Vec<_>, Vec<_>) = group.into_iter().partition(|task| task.patience.is_over());
-            over.into_iter().for_each(|task| self.fail(task.job, task.patience.over(&self.core.place)));
+            for task in over {
+                let error = task.patience.over(&self.core.place);
+                self.fail(task.job, error);
+            }
             if rest.is_empty() {
                 return;
             }

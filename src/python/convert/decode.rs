@@ -17,7 +17,8 @@ use crate::codec::{Damage, Kind, Reader, Token};
 
 /// The object that `payload`, of `kind`, holds: all of it.
 pub(crate) fn decode<'py>(py: Python<'py>, kind: Kind, payload: &[u8]) -> Result<Bound<'py, PyAny>, DecodeError> {
-    let keys = if matches!(payload.first(), Some(0xA0..=0xBF | 0x80..=0x9F)) { keys::borrow() } else { None };
+    // Only lists and maps have keys to look up.
+    let keys = if matches!(payload.first(), Some(0x80..=0xBF)) { keys::borrow() } else { None };
     let mut decoder = Decoder { py, reader: Reader::new(kind, payload), keys };
     let token = decoder.reader.token(0)?;
     token.check_kind(kind)?;

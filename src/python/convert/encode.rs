@@ -9,6 +9,7 @@ use pyo3::types::{
 };
 use pyo3::{PyTypeInfo, ffi, intern};
 
+use super::containers::{Entries, members, same_entries, same_objects};
 use super::numpy::Numpy;
 use super::types::{Types, is_exactly, type_name};
 use super::{EncodeError, times};
@@ -42,16 +43,22 @@ pub(super) fn unsupported<T>(what: impl Into<std::borrow::Cow<'static, str>>) ->
 }
 
 #[cold]
-fn inside(failure: Box<Failure>, step: impl FnOnce() -> Step) -> Box<Failure> {
-    match *failure {
-        Failure::Unsupported(unsupported) => Box::new(Failure::Unsupported(unsupported.inside(step()))),
-        other => Box::new(other),
+#[allow(clippy::unnecessary_box_returns, reason = "it is a step of errors on their way out")]
+fn inside(mut failure: Box<Failure>, step: impl FnOnce() -> Step) -> Box<Failure> {
+    if let Failure::Unsupported(unsupported) = &mut *failure {
+        unsupported.add(step());
     }
+    failure
 }
 
 #[cold]
 fn changed<T>() -> Walked<T> {
     Err(PyRuntimeError::new_err("the value was changed while it was being encoded; nothing was stored").into())
+}
+
+#[cold]
+fn not_utf8(py: Python<'_>, error: PyErr, what: &'static str) -> Walked {
+    if error.is_instance_of::<PyUnicodeEncodeError>(py) { unsupported(what) } else { Err(error.into()) }
 }
 
 /// Encodes a native object.
@@ -83,6 +90,16 @@ fn walk(object: &Bound<'_, PyAny>, json: bool, careful: bool) -> Walked<Encoded>
     Ok(encoder.writer.finish(json)?)
 }
 
+/// `object`, where it is a `T` and of no subclass.
+#[inline]
+fn exactly<'a, 'py, T: PyTypeInfo>(object: &'a Bound<'py, PyAny>) -> Option<&'a Bound<'py, T>> {
+    if object.get_type_ptr() != T::type_object_raw(object.py()) {
+        return None;
+    }
+    // SAFETY: the object's type is that of `T`.
+    Some(unsafe { object.cast_unchecked() })
+}
+
 /// A guess that spares small values a second allocation, and large ones one that is too large.
 fn capacity(object: &Bound<'_, PyAny>) -> usize {
     if object.is_exact_instance_of::<PyDict>() || object.is_exact_instance_of::<PyList>() { 252 } else { 28 }
@@ -102,27 +119,23 @@ impl Encoder {
 
     /// Writes `object`, with `depth` containers around it.
     fn value(&mut self, object: &Bound<'_, PyAny>, depth: u32) -> Walked {
-        let py = object.py();
-        let class = object.get_type_ptr();
-        // SAFETY (all casts below): the type was compared for identity.
-        if class == PyString::type_object_raw(py) {
-            self.text(unsafe { object.cast_unchecked() })
-        } else if class == PyInt::type_object_raw(py) {
-            self.integer(object)
-        } else if class == PyFloat::type_object_raw(py) {
-            self.float(unsafe { object.cast_unchecked::<PyFloat>() }.value())
-        } else if class == PyDict::type_object_raw(py) {
-            self.dict(unsafe { object.cast_unchecked() }, depth)
-        } else if class == PyList::type_object_raw(py) {
-            self.list(unsafe { object.cast_unchecked() }, depth)
+        if let Some(value) = exactly::<PyString>(object) {
+            self.text(value)
+        } else if let Some(value) = exactly::<PyInt>(object) {
+            self.integer(value)
+        } else if let Some(value) = exactly::<PyFloat>(object) {
+            self.float(value.value())
+        } else if let Some(value) = exactly::<PyDict>(object) {
+            self.dict(value, depth)
+        } else if let Some(value) = exactly::<PyList>(object) {
+            self.list(value, depth)
         } else if object.is_none() {
             self.writer.null();
             Ok(())
-        } else if class == PyBool::type_object_raw(py) {
-            self.writer.boolean(unsafe { object.cast_unchecked::<PyBool>() }.is_true());
+        } else if let Some(value) = exactly::<PyBool>(object) {
+            self.writer.boolean(value.is_true());
             Ok(())
-        } else if class == PyTuple::type_object_raw(py) {
-            let tuple = unsafe { object.cast_unchecked::<PyTuple>() };
+        } else if let Some(tuple) = exactly::<PyTuple>(object) {
             if self.json {
                 self.writer.list(tuple.len(), depth)?;
             } else {
@@ -131,8 +144,8 @@ impl Encoder {
             self.items(tuple, depth, Step::Index)
         } else if self.json {
             unsupported(format!("{} in a JSON document", type_name(object)))
-        } else if class == PyBytes::type_object_raw(py) {
-            Ok(self.writer.bytes(unsafe { object.cast_unchecked::<PyBytes>() }.as_bytes())?)
+        } else if let Some(value) = exactly::<PyBytes>(object) {
+            Ok(self.writer.bytes(value.as_bytes())?)
         } else {
             self.rare(object, depth)
         }
@@ -149,24 +162,24 @@ impl Encoder {
             }
         }
         let types = Types::get(py)?;
-        if let Ok(value) = object.cast_exact::<PyDateTime>() {
+        if let Some(value) = exactly::<PyDateTime>(object) {
             let value = times::date_time(self, value, depth)?;
             self.writer.date_time(value)?;
-        } else if let Ok(value) = object.cast_exact::<PyDate>() {
+        } else if let Some(value) = exactly::<PyDate>(object) {
             self.writer.date(times::date(value)?)?;
-        } else if let Ok(value) = object.cast_exact::<PyTime>() {
+        } else if let Some(value) = exactly::<PyTime>(object) {
             let value = times::time(self, value, depth)?;
             self.writer.time(value)?;
-        } else if let Ok(value) = object.cast_exact::<PyDelta>() {
+        } else if let Some(value) = exactly::<PyDelta>(object) {
             self.writer.time_delta(times::time_delta(value)?);
         } else if is_exactly(object, &types.uuid) {
             let number: u128 = object.getattr(intern!(py, "int"))?.extract()?;
             self.writer.uuid(&number.to_be_bytes())?;
         } else if is_exactly(object, &types.decimal) {
             self.writer.decimal(object.str()?.to_str()?)?;
-        } else if object.is_exact_instance_of::<PySet>() {
+        } else if exactly::<PySet>(object).is_some() {
             self.set(object, depth, Writer::set)?;
-        } else if object.is_exact_instance_of::<PyFrozenSet>() {
+        } else if exactly::<PyFrozenSet>(object).is_some() {
             self.set(object, depth, Writer::frozen_set)?;
         } else {
             return unsupported(type_name(object));
@@ -178,15 +191,20 @@ impl Encoder {
     fn text(&mut self, value: &Bound<'_, PyString>) -> Walked {
         match value.to_str() {
             Ok(text) => Ok(self.writer.text(text)?),
-            Err(error) if error.is_instance_of::<PyUnicodeEncodeError>(value.py()) => {
-                unsupported("a str with a lone surrogate")
-            }
-            Err(error) => Err(error.into()),
+            Err(error) => not_utf8(value.py(), error, "a str with a lone surrogate"),
         }
     }
 
     #[inline]
-    fn integer(&mut self, object: &Bound<'_, PyAny>) -> Walked {
+    fn key(&mut self, key: &Bound<'_, PyString>) -> Walked {
+        match key.to_str() {
+            Ok(text) => Ok(self.writer.text(text)?),
+            Err(error) => not_utf8(key.py(), error, "a dict key with a lone surrogate"),
+        }
+    }
+
+    #[inline]
+    fn integer(&mut self, object: &Bound<'_, PyInt>) -> Walked {
         let mut overflow = 0;
         // SAFETY: the object is an exact int, so neither an error nor other code comes of it.
         let small = unsafe { ffi::PyLong_AsLongLongAndOverflow(object.as_ptr(), &raw mut overflow) };
@@ -201,7 +219,7 @@ impl Encoder {
     #[inline]
     fn float(&mut self, value: f64) -> Walked {
         if self.json && !value.is_finite() {
-            return unsupported(format!("the float {value} in a JSON document"));
+            return unsupported("a float that is not finite, in a JSON document,");
         }
         self.writer.float(value);
         Ok(())
@@ -249,11 +267,11 @@ impl Encoder {
         let mut entries = Entries::of(dict);
         for _ in 0..length {
             let Some((key, value)) = entries.next() else { return changed() };
-            let Ok(key) = key.cast_exact::<PyString>() else {
+            let Some(key) = exactly::<PyString>(&key) else {
                 return unsupported(format!("a dict key of type {}", type_name(&key)));
             };
-            self.text(key)
-                .and_then(|()| self.value(&value, depth + 1))
+            self.key(key)?;
+            self.value(&value, depth + 1)
                 .map_err(|failure| inside(failure, || Step::Key(key.to_string_lossy().into_owned())))?;
         }
         if entries.next().is_none() && dict.len() == length { Ok(()) } else { changed() }
@@ -269,62 +287,5 @@ impl Encoder {
         begin(&mut self.writer, copy.len(), depth)?;
         self.items(&copy, depth, |_| Step::Member)?;
         if !self.careful || same_objects(&copy, &members(set)?) { Ok(()) } else { changed() }
-    }
-}
-
-/// The members of a set, in a tuple of our own.
-fn members<'py>(set: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTuple>> {
-    let py = set.py();
-    // SAFETY: the interpreter is attached. With the collector off no finaliser runs while the tuple is made, so that
-    // reading a set in place needs no other code either; a collector that was on is turned on again.
-    unsafe {
-        let was_on = ffi::PyGC_Disable();
-        let tuple = ffi::PySequence_Tuple(set.as_ptr());
-        if was_on != 0 {
-            ffi::PyGC_Enable();
-        }
-        Ok(Bound::from_owned_ptr_or_err(py, tuple)?.cast_into_unchecked())
-    }
-}
-
-fn same_objects(a: &Bound<'_, PyTuple>, b: &Bound<'_, PyTuple>) -> bool {
-    a.len() == b.len() && a.iter_borrowed().zip(b.iter_borrowed()).all(|(a, b)| a.is(&*b))
-}
-
-fn same_entries(a: &Bound<'_, PyDict>, b: &Bound<'_, PyDict>) -> bool {
-    let (mut a, mut b) = (Entries::of(a), Entries::of(b));
-    loop {
-        match (a.next(), b.next()) {
-            (None, None) => return true,
-            (Some(a), Some(b)) if a.0.is(&b.0) && a.1.is(&b.1) => {}
-            _ => return false,
-        }
-    }
-}
-
-/// The entries of a dict that nothing but this thread changes between two calls of `next`, each held on its own.
-struct Entries<'a, 'py> {
-    dict: &'a Bound<'py, PyDict>,
-    position: ffi::Py_ssize_t,
-}
-
-impl<'a, 'py> Entries<'a, 'py> {
-    fn of(dict: &'a Bound<'py, PyDict>) -> Self {
-        Self { dict, position: 0 }
-    }
-
-    #[inline]
-    fn next(&mut self) -> Option<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
-        let (mut key, mut value) = (std::ptr::null_mut(), std::ptr::null_mut());
-        // SAFETY: the dict is one, and alive. The position is the interpreter's own, which stays within bounds whatever
-        // happens to the dict. Nothing runs between the call and taking the references. In a free-threaded build the
-        // dict is a private copy.
-        unsafe {
-            if ffi::PyDict_Next(self.dict.as_ptr(), &raw mut self.position, &raw mut key, &raw mut value) == 0 {
-                return None;
-            }
-            let py = self.dict.py();
-            Some((Bound::from_borrowed_ptr(py, key), Bound::from_borrowed_ptr(py, value)))
-        }
     }
 }

@@ -8,6 +8,7 @@
 //! 2. Every object that is looked at is held by a reference of our own.
 //! 3. Only exact types get in, so what comes back has the type that went in.
 
+mod containers;
 mod decode;
 mod encode;
 mod keys;

@@ -1,0 +1,93 @@
+//! The contract of [`Engine`], each method handed to whoever does it.
+
+use super::errors::BACKEND;
+use super::job::{Job, Query, Reply, Task};
+use super::{SqliteEngine, SqlitePath};
+use crate::answer::Answer;
+use crate::engine::{Batch, ChangeFn, Commit, Engine, EngineStats, KeyRange, Meta, Page, Record, Scan, Updated};
+use crate::error::Result;
+use crate::key::Key;
+
+/// So many records at most are read in the calling thread.
+const INLINE_KEYS: usize = 8;
+
+impl Engine for SqliteEngine {
+    fn name(&self) -> &'static str {
+        BACKEND
+    }
+
+    fn location(&self) -> String {
+        format!("{BACKEND}:{}", self.config.place())
+    }
+
+    fn may_block(&self) -> bool {
+        self.config.path != SqlitePath::Memory
+    }
+
+    fn open(&self) -> Answer<Result<()>> {
+        let (reply, answer) = Reply::new();
+        self.submit(Job::Open(reply));
+        answer
+    }
+
+    fn read_one(&self, key: &Key) -> Answer<Result<Option<Record>>> {
+        match self.read_here(std::slice::from_ref(key)) {
+            Some(read) => Answer::ready(read.map(|mut records| records.pop().flatten())),
+            None => self.query(|reply| Query::One(key.clone(), reply)),
+        }
+    }
+
+    fn meta(&self, key: &Key) -> Answer<Result<Option<Meta>>> {
+        match self.meta_here(key) {
+            Some(meta) => Answer::ready(meta),
+            None => self.read_one(key).map_ok(|record| record.map(|record| record.meta)),
+        }
+    }
+
+    fn read(&self, keys: Vec<Key>) -> Answer<Result<Vec<Option<Record>>>> {
+        if keys.len() <= INLINE_KEYS
+            && let Some(read) = self.read_here(&keys)
+        {
+            return Answer::ready(read);
+        }
+        self.query(|reply| Query::Many(keys, reply))
+    }
+
+    fn commit(&self, batch: Batch) -> Answer<Result<Commit>> {
+        self.task(|reply| Task::Commit(batch, reply))
+    }
+
+    fn update(&self, keys: Vec<Key>, change: ChangeFn) -> Answer<Result<Vec<Updated>>> {
+        self.task(|reply| Task::Update(keys, change, reply))
+    }
+
+    fn scan(&self, scan: Scan) -> Answer<Result<Page>> {
+        self.query(|reply| Query::Scan(scan, reply))
+    }
+
+    fn count(&self, range: KeyRange) -> Answer<Result<u64>> {
+        self.query(|reply| Query::Count(range, reply))
+    }
+
+    fn remove_range(&self, range: KeyRange) -> Answer<Result<u64>> {
+        self.task(|reply| Task::RemoveRange(range, reply))
+    }
+
+    fn namespaces(&self, range: KeyRange, skip: usize, max_depth: Option<usize>) -> Answer<Result<Vec<String>>> {
+        self.query(|reply| Query::Namespaces(range, skip, max_depth, reply))
+    }
+
+    fn stats(&self, range: KeyRange) -> Answer<Result<EngineStats>> {
+        self.query(|reply| Query::Stats(range, reply))
+    }
+
+    fn ping(&self) -> Answer<Result<()>> {
+        self.query(Query::Ping)
+    }
+
+    fn close(&self) -> Answer<Result<()>> {
+        let (reply, answer) = Reply::new();
+        self.submit(Job::Close(reply));
+        answer
+    }
+}
