@@ -192,10 +192,13 @@ fn what_python_could_not_read_is_not_written() {
 }
 
 #[test]
-fn keys_that_occur_twice_are_damage() {
+fn what_is_never_written_is_damage() {
     assert!(Value::decode(Kind::Map, &[0xA2, 0x61, b'a', 0x01, 0x61, b'a', 0x02]).is_err());
     assert!(Value::decode(Kind::Json, &[0xA2, 0x61, b'a', 0x01, 0x61, b'a', 0x02]).is_err());
     assert!(Value::decode(Kind::Map, &[0xA1, 0x01, 0x01]).is_err());
+    // A set of an empty list, and a null that its header calls a list.
+    assert!(Value::decode(Kind::Set, &[0xD9, 0x01, 0x02, 0x81, 0x80]).is_err());
+    assert!(Value::decode(Kind::List, &[0xF6]).is_err());
 }
 
 #[test]

@@ -444,12 +444,9 @@ def test_json_makes_lists_of_tuples() -> None:
 def test_any_bytes_are_a_value_or_an_error(payload: bytes, kind: int) -> None:
     make, _ = MemoryValue.from_python(None).__reduce__()
     try:
-        value = make(bytes([1, kind, 0, 0]) + payload)
+        make(bytes([1, kind, 0, 0]) + payload).to_python()
     except Exception as error:  # noqa: BLE001
-        assert not isinstance(error, SystemError)  # noqa: PT017
         assert "damaged" in str(error)
-    else:
-        value.to_python()
 
 
 @given(values, st.data())

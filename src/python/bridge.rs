@@ -73,15 +73,23 @@ pub(super) struct Bridge {
     generation: Generation,
 }
 
+fn get_running_loop(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    static GET_RUNNING_LOOP: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let find = || py.import("asyncio")?.getattr("get_running_loop").map(Bound::unbind);
+    GET_RUNNING_LOOP.get_or_try_init(py, find).map(|found| found.bind(py))
+}
+
+/// Looks up asyncio, when the module is imported.
+pub(super) fn prepare(py: Python<'_>) -> PyResult<()> {
+    get_running_loop(py).map(drop)
+}
+
 const ATTRIBUTE: &str = "_rrag_storage_bridge";
 
 impl Bridge {
     /// The running loop's bridge, made where there is none yet, and the loop.
     pub(super) fn of_running_loop(py: Python<'_>) -> PyResult<(Bound<'_, Self>, Bound<'_, PyAny>)> {
-        static GET_RUNNING_LOOP: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-        let get_running_loop = GET_RUNNING_LOOP
-            .get_or_try_init(py, || py.import("asyncio")?.getattr("get_running_loop").map(Bound::unbind))?;
-        let event_loop = get_running_loop.bind(py).call0().map_err(|error| {
+        let event_loop = get_running_loop(py)?.call0().map_err(|error| {
             if error.is_instance_of::<PyRuntimeError>(py) {
                 PyRuntimeError::new_err("no running asyncio event loop; block on it with .wait(), or use storage.sync")
             } else {

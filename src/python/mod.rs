@@ -21,8 +21,8 @@ use pyo3::types::PyDict;
 
 #[pyfunction]
 fn _before_fork(py: Python<'_>) {
-    // Whoever is inside an engine leaves it without the interpreter's lock.
-    let _ = py;
+    convert::settle(py);
+    // Waits with the interpreter's lock: whoever is inside an engine leaves it without, and nobody new gets in.
     crate::fork::before();
 }
 
@@ -65,5 +65,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<iterator::PyEntryIterator>()?;
     module.add_class::<time::PyManualClock>()?;
     module.add_function(wrap_pyfunction!(backends::connect, module)?)?;
+    convert::prepare(module.py())?;
+    time::prepare(module.py())?;
+    bridge::prepare(module.py())?;
     watch_forks(module)
 }

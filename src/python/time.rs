@@ -18,6 +18,11 @@ fn epoch(py: Python<'_>) -> PyResult<&Bound<'_, PyDateTime>> {
     Ok(epoch.bind(py))
 }
 
+/// Makes the epoch, when the module is imported.
+pub(super) fn prepare(py: Python<'_>) -> PyResult<()> {
+    epoch(py).map(drop)
+}
+
 fn from_micros(py: Python<'_>, micros: i64) -> PyResult<Bound<'_, PyAny>> {
     let (days, rest) = (micros.div_euclid(MICROS_PER_DAY), micros.rem_euclid(MICROS_PER_DAY));
     // Within a day: both fit. Days of an i64 of microseconds fit an i32.

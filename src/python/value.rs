@@ -144,7 +144,7 @@ impl PyMemoryValue {
         if value.0.kind() == Kind::Json {
             value.native(class.py())?;
         } else {
-            plain(&value.0)?;
+            decode(value.0.kind(), &value.0)?;
         }
         Ok(value)
     }
@@ -156,11 +156,11 @@ impl PyMemoryValue {
         if self.0.payload() == other.payload() {
             return Ok(true);
         }
-        Ok(plain(&self.0)? == plain(other)?)
+        // A JSON document is compared as the list or map that it would be without being one.
+        Ok(decode(self.0.plain_kind(), &self.0)? == decode(other.plain_kind(), other)?)
     }
 }
 
-/// The value in Rust, a JSON document as the value that it would be without being one.
-fn plain(encoded: &Encoded) -> PyResult<MemoryValue> {
-    MemoryValue::decode(encoded.plain_kind(), encoded.payload()).map_err(|damage| errors::raise(damage.under("")))
+fn decode(kind: Kind, encoded: &Encoded) -> PyResult<MemoryValue> {
+    MemoryValue::decode(kind, encoded.payload()).map_err(|damage| errors::raise(damage.under("")))
 }

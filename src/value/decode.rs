@@ -50,8 +50,8 @@ fn value(reader: &mut Reader<'_>, token: Token<'_>, depth: u32) -> Result<Memory
         Token::Bytes(value) => MemoryValue::Bytes(value.into()),
         Token::List(count) => MemoryValue::List(items(reader, count, depth)?),
         Token::Tuple(count) => MemoryValue::Tuple(items(reader, count, depth)?),
-        Token::Set(count) => MemoryValue::Set(items(reader, count, depth)?),
-        Token::FrozenSet(count) => MemoryValue::FrozenSet(items(reader, count, depth)?),
+        Token::Set(count) => MemoryValue::Set(elements(reader, count, depth)?),
+        Token::FrozenSet(count) => MemoryValue::FrozenSet(elements(reader, count, depth)?),
         Token::Map(count) => map(reader, count, depth)?,
         Token::DateTime(value) => MemoryValue::DateTime(value),
         Token::Date(value) => MemoryValue::Date(value),
@@ -73,6 +73,14 @@ fn items(reader: &mut Reader<'_>, count: usize, depth: u32) -> Result<Vec<Memory
         items.push(value(reader, token, depth + 1)?);
     }
     Ok(items)
+}
+
+fn elements(reader: &mut Reader<'_>, count: usize, depth: u32) -> Result<Vec<MemoryValue>, Damage> {
+    let elements = items(reader, count, depth)?;
+    if elements.iter().all(MemoryValue::is_hashable) {
+        return Ok(elements);
+    }
+    Err(Damage::new("it holds a set with an element that can't be hashed"))
 }
 
 fn map(reader: &mut Reader<'_>, count: usize, depth: u32) -> Result<MemoryValue, Damage> {

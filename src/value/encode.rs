@@ -78,7 +78,7 @@ impl MemoryValue {
     }
 
     /// Whether Python can hash it.
-    fn is_hashable(&self) -> bool {
+    pub(super) fn is_hashable(&self) -> bool {
         match self {
             Self::List(_) | Self::Map(_) | Self::Set(_) | Self::Json(_) => false,
             Self::Array(array) => Array::is_scalar(array),

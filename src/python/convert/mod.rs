@@ -16,13 +16,24 @@ mod numpy;
 mod times;
 mod types;
 
-use pyo3::PyErr;
+use pyo3::{PyErr, PyResult, Python};
 
 pub(crate) use decode::decode;
 pub(crate) use encode::{encode, encode_json};
 
 use crate::codec::Damage;
 use crate::python::errors;
+
+/// Looks up the types that values have. To be called when the module is imported: a look-up imports modules, and a
+/// process that is forked while another thread is at it would wait for that thread for ever.
+pub(crate) fn prepare(py: Python<'_>) -> PyResult<()> {
+    types::Types::get(py).map(drop)
+}
+
+/// Waits until no other thread looks anything up; to be called before a fork.
+pub(crate) fn settle(py: Python<'_>) {
+    numpy::Numpy::settle(py);
+}
 
 /// Why an object could not be encoded.
 #[derive(Debug)]

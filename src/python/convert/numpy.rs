@@ -35,16 +35,30 @@ impl Numpy {
         if let Some(numpy) = NUMPY.get(py) {
             return Ok(Some(numpy));
         }
+        if !Self::is_imported(py) {
+            return Ok(None);
+        }
+        encoder.before_other_code(depth)?;
+        Ok(NUMPY.get_or_try_init(py, || Self::load(py)).ok())
+    }
+
+    fn is_imported(py: Python<'_>) -> bool {
         // SAFETY: the name is a str; the reference that comes back is ours, and null is an answer.
         let module =
             unsafe { Bound::from_owned_ptr_or_opt(py, ffi::PyImport_GetModule(intern!(py, "numpy").as_ptr())) };
         if module.is_none() {
             // The look-up itself may have failed, which says no more than that there is no numpy.
             let _ = PyErr::take(py);
-            return Ok(None);
         }
-        encoder.before_other_code(depth)?;
-        Ok(NUMPY.get_or_try_init(py, || Self::load(py)).ok())
+        module.is_some()
+    }
+
+    /// Sees a look-up through that another thread may have begun.
+    pub(super) fn settle(py: Python<'_>) {
+        if NUMPY.get(py).is_none() && Self::is_imported(py) {
+            // Where it fails, there is nothing to wait for either.
+            let _ = NUMPY.get_or_try_init(py, || Self::load(py));
+        }
     }
 
     /// numpy, imported where it isn't yet.
