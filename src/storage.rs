@@ -14,7 +14,8 @@ use crate::answer::Answer;
 use crate::clock::Clock;
 use crate::codec::{self, Encoded, Kind};
 use crate::engine::{
-    Batch, Change, ChangeFn, Check, Commit, Engine, EngineStats, KeyRange, Meta, NewRecord, Record, Updated, Write,
+    Announced, Batch, Change, ChangeFn, Check, Commit, Engine, EngineStats, KeyRange, Meta, NewRecord, Record, Updated,
+    Write,
 };
 use crate::error::{Error, Result};
 use crate::key::{Key, SEPARATOR};
@@ -96,6 +97,11 @@ impl<E: Engine + ?Sized> Storage<E> {
     /// Whether a call may wait in the calling thread; see [`Engine::may_block`].
     pub fn may_block(&self) -> bool {
         self.engine.may_block()
+    }
+
+    /// Where to announce calls; see [`Engine::announced`].
+    pub fn announced(&self) -> Option<&Announced> {
+        self.engine.announced()
     }
 
     /// What stands before each key of this view; empty for the whole storage.

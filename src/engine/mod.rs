@@ -10,6 +10,7 @@ pub(crate) mod namespaces;
 pub mod sqlite;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use smallvec::SmallVec;
 
@@ -41,6 +42,11 @@ pub trait Engine: Send + Sync + 'static {
     /// The longest key it takes, in bytes.
     fn max_key_bytes(&self) -> usize {
         crate::key::MAX_KEY_BYTES
+    }
+
+    /// Where to announce calls that will be made in a moment; `None` where the engine has no use for it.
+    fn announced(&self) -> Option<&Announced> {
+        None
     }
 
     /// Opens the store where it isn't open yet. Every other method does so by itself.
@@ -86,6 +92,35 @@ pub trait Engine: Send + Sync + 'static {
     /// Waits for what is under way, then lets go of files, connections and threads. Idempotent; later calls of any
     /// other method answer with [`crate::Error::Closed`].
     fn close(&self) -> Answer<Result<()>>;
+}
+
+/// How many callers have made a call and not begun it: coroutines that wait for their first step.
+///
+/// An engine to which a commit is dear lets those that are announced come along.
+#[derive(Debug, Clone, Default)]
+pub struct Announced(Arc<AtomicUsize>);
+
+/// One announced call; begun, or given up, when it is dropped.
+#[derive(Debug)]
+pub struct Announcement(Arc<AtomicUsize>);
+
+impl Announced {
+    /// Announces a call.
+    pub fn announce(&self) -> Announcement {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Announcement(Arc::clone(&self.0))
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Announcement {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// A contiguous range of keys, in bytes: from `start` on, up to but without `end`.

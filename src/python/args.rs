@@ -1,8 +1,10 @@
 //! Python arguments to Rust ones: keys, spans of time, numbers, pairs.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use num_bigint::BigInt;
+use pyo3::Borrowed;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDelta, PyDict, PyFloat, PyInt, PyMapping, PyString, PyTuple};
@@ -125,6 +127,30 @@ pub(super) fn integer(what: &str, object: &Bound<'_, PyAny>) -> PyResult<BigInt>
         return Err(PyTypeError::new_err(format!("{what} must be an int, not {}", type_name(object))));
     }
     object.extract()
+}
+
+/// What to add: 1 unless it is given, which None is not.
+pub(super) enum By<'a, 'py> {
+    One,
+    Given(Borrowed<'a, 'py, PyAny>),
+}
+
+impl By<'_, '_> {
+    /// How much that is.
+    pub(super) fn integer(self) -> PyResult<BigInt> {
+        match self {
+            Self::One => Ok(BigInt::from(1)),
+            Self::Given(by) => integer("by", &by),
+        }
+    }
+}
+
+impl<'a, 'py> FromPyObject<'a, 'py> for By<'a, 'py> {
+    type Error = Infallible;
+
+    fn extract(by: Borrowed<'a, 'py, PyAny>) -> Result<Self, Infallible> {
+        Ok(Self::Given(by))
+    }
 }
 
 /// An int of at least `least`.

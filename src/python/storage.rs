@@ -9,6 +9,7 @@ use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 
+use super::args::By;
 use super::entry::{PyMemoryEntry, PyMemoryStats, decode, decode_or, memory_value};
 use super::iterator::{PyEntryIterator, Shape};
 use super::operation::{Operation, Outcome};
@@ -16,7 +17,7 @@ use super::query::query_of;
 use super::transaction::PyTransaction;
 use super::{args, html};
 use crate::answer::Answer;
-use crate::engine::{Check, Record};
+use crate::engine::{Announced, Check, Record};
 use crate::error::{Error, Result};
 use crate::key::Key;
 use crate::memory::MemoryQuery;
@@ -46,6 +47,13 @@ impl PyStorage {
             Ok((start, finish)) => {
                 let storage = Arc::clone(&self.storage);
                 let blocking = storage.may_block();
+                // Held until the call was begun, or the operation is dropped.
+                let announcement = storage.announced().map(Announced::announce);
+                let start = move |storage: &Storage| {
+                    let answer = start(storage);
+                    drop(announcement);
+                    answer
+                };
                 let operation = Operation::new(self.class, name, blocking, storage, start, finish);
                 if self.logging { operation.logged(self.storage.backend_name()) } else { operation }
             }
@@ -333,12 +341,12 @@ impl PyStorage {
         })
     }
 
-    #[pyo3(signature = (key, by=None), text_signature = "($self, key, by=1)")]
-    fn increment(&self, key: &Bound<'_, PyAny>, by: Option<&Bound<'_, PyAny>>) -> Operation {
+    #[pyo3(signature = (key, by=By::One), text_signature = "($self, key, by=1)")]
+    fn increment(&self, key: &Bound<'_, PyAny>, by: By<'_, '_>) -> Operation {
         self.operation("increment", || {
             let key = self.key(key)?;
             let local = self.local(&key);
-            let by = by.map_or(Ok(1.into()), |by| args::integer("by", by))?;
+            let by = by.integer()?;
             Ok((
                 move |storage: &Storage| storage.add(key, by),
                 move |py: Python<'_>, record: Option<Record>| integer(py, &local, record.as_ref()),
@@ -386,7 +394,13 @@ impl PyStorage {
 
     fn health_check(&self) -> Operation {
         self.operation("health_check", || {
-            Ok((|storage: &Storage| storage.ping().map(|ping| Ok(ping.is_ok())), object::<bool>))
+            let ping = |storage: &Storage| {
+                storage.ping().map(|ping| match ping {
+                    Err(closed @ Error::Closed { .. }) => Err(closed),
+                    ping => Ok(ping.is_ok()),
+                })
+            };
+            Ok((ping, object::<bool>))
         })
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 
-use super::args;
+use super::args::{self, By};
 use super::entry::{PyMemoryEntry, decode_or};
 use super::operation::{Operation, Outcome};
 use super::storage::integer;
@@ -156,12 +156,12 @@ impl PyTransaction {
         })
     }
 
-    #[pyo3(signature = (key, by=None), text_signature = "($self, key, by=1)")]
-    fn increment(&self, key: &Bound<'_, PyAny>, by: Option<&Bound<'_, PyAny>>) -> Operation {
+    #[pyo3(signature = (key, by=By::One), text_signature = "($self, key, by=1)")]
+    fn increment(&self, key: &Bound<'_, PyAny>, by: By<'_, '_>) -> Operation {
         self.operation("increment", || {
             let key = args::key(self.transaction.storage(), key)?;
             let local = self.transaction.storage().local(&key).to_owned();
-            let by = by.map_or(Ok(1.into()), |by| args::integer("by", by))?;
+            let by = by.integer()?;
             Ok((
                 move |tx: &Transaction| tx.add(key, by),
                 move |py: Python<'_>, record: Option<_>| integer(py, &local, record.as_ref()),

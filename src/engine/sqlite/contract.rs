@@ -2,9 +2,11 @@
 
 use super::errors::BACKEND;
 use super::job::{Job, Query, Reply, Task};
-use super::{SqliteEngine, SqlitePath};
+use super::{SqliteEngine, SqlitePath, Synchronous};
 use crate::answer::Answer;
-use crate::engine::{Batch, ChangeFn, Commit, Engine, EngineStats, KeyRange, Meta, Page, Record, Scan, Updated};
+use crate::engine::{
+    Announced, Batch, ChangeFn, Commit, Engine, EngineStats, KeyRange, Meta, Page, Record, Scan, Updated,
+};
 use crate::error::Result;
 use crate::key::Key;
 
@@ -22,6 +24,12 @@ impl Engine for SqliteEngine {
 
     fn may_block(&self) -> bool {
         self.config.path != SqlitePath::Memory
+    }
+
+    fn announced(&self) -> Option<&Announced> {
+        // Without a flush to wait for, a commit costs less than a wait for company.
+        let flushes = self.config.path != SqlitePath::Memory && self.config.synchronous == Synchronous::Full;
+        flushes.then_some(&self.announced)
     }
 
     fn open(&self) -> Answer<Result<()>> {

@@ -17,7 +17,7 @@ use super::slot::Slot;
 use super::statements::{Small, Sql, read_small};
 use super::{readers, writer};
 use crate::clock::Clock;
-use crate::engine::{Meta, Record};
+use crate::engine::{Announced, Meta, Record};
 use crate::error::{Error, Result};
 use crate::janitor::{self, Purge};
 use crate::key::Key;
@@ -25,6 +25,9 @@ use crate::sync::{lock, wait};
 
 /// How old the knowledge may be that the file is still the one that was opened, for reads.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// Callers who have announced calls and make none for so long are not waited for.
+const COMPANY_PAUSE: Duration = Duration::from_micros(50);
 
 /// Past so many bytes no further write is taken.
 const QUEUED_BYTES: usize = 1024 * 1024 * 1024;
@@ -37,6 +40,8 @@ pub(super) struct Core {
     pub(super) target: Target,
     pub(super) tasks: Queue<Timed<Task>>,
     pub(super) queries: Queue<Timed<Query>>,
+    /// Calls that are about to be made.
+    announced: Announced,
     pub(super) writer: Arc<Slot>,
     /// The connection of the calling threads.
     inline: Arc<Slot>,
@@ -64,7 +69,12 @@ struct End {
 
 impl Core {
     /// Opens the file. To be called on a thread that may wait, outside the fork gate.
-    pub(super) fn open(config: SqliteConfig, clock: Clock, owner: Weak<dyn Purge>) -> Outcome<Arc<Self>> {
+    pub(super) fn open(
+        config: SqliteConfig,
+        clock: Clock,
+        owner: Weak<dyn Purge>,
+        announced: Announced,
+    ) -> Outcome<Arc<Self>> {
         let place = config.place();
         let super::config::SqlitePath::File(path) = &config.path else {
             return Err(backend("a database in memory has no file").into());
@@ -88,6 +98,7 @@ impl Core {
             target,
             tasks: Queue::new(),
             queries: Queue::new(),
+            announced,
             writer,
             inline,
             readers: Mutex::new(0),
@@ -242,6 +253,22 @@ impl Core {
         if at < self.due.fetch_min(at, Ordering::Relaxed) {
             let wait = u64::try_from(at.saturating_sub(self.clock.now_ms())).unwrap_or(0);
             janitor::watch(&self.owner, Duration::from_millis(wait));
+        }
+    }
+
+    /// Waits for calls that were announced, as long as they keep coming: with them there is one flush, not two.
+    pub(super) fn await_company(&self) {
+        let mut announced = self.announced.count();
+        let mut since = Instant::now();
+        while announced > 0 && self.tasks.len() < super::writer::GROUP_BATCHES {
+            std::thread::yield_now();
+            let now = self.announced.count();
+            if now < announced {
+                since = Instant::now();
+            } else if since.elapsed() > COMPANY_PAUSE {
+                break;
+            }
+            announced = now;
         }
     }
 

@@ -45,7 +45,7 @@ use self::errors::BACKEND;
 use self::job::{Job, Query, Reply, Task, Timed};
 use self::memory::Memory;
 use self::patience::Patience;
-use super::{Meta, Record};
+use super::{Announced, Meta, Record};
 use crate::answer::Answer;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -58,6 +58,7 @@ use crate::sync::lock;
 pub struct SqliteEngine {
     config: SqliteConfig,
     clock: Clock,
+    announced: Announced,
     state: Mutex<State>,
     me: Weak<Self>,
 }
@@ -95,6 +96,7 @@ impl SqliteEngine {
         Arc::new_cyclic(|me| Self {
             config,
             clock,
+            announced: Announced::default(),
             state: Mutex::new(State { generation: fork::generation(), closed: false, phase: Phase::Idle }),
             me: me.clone(),
         })
@@ -194,7 +196,8 @@ impl SqliteEngine {
             };
         }
         let (config, clock, me, owner) = (self.config.clone(), self.clock.clone(), self.me.clone(), self.purger());
-        let opener = move || opened(&me, Core::open(config, clock, owner));
+        let announced = self.announced.clone();
+        let opener = move || opened(&me, Core::open(config, clock, owner, announced));
         if let Err(error) = spawn("rrag-sqlite-open", opener) {
             return Begun::Failed(error, job);
         }

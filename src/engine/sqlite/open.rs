@@ -138,6 +138,7 @@ fn prepare(config: &SqliteConfig, path: &Path, place: &str) -> Outcome<(Target, 
         return Err(unavailable(place, "can't be written; check its permissions and its file system").into());
     }
     identity.check(path, place)?;
+    check_whole(&connection, &Target { path: path.to_owned(), identity }, place)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     if found == Found::Nothing {
         // Holds only for a file that is still empty; free pages can then be given back to the file system.
@@ -154,6 +155,16 @@ fn prepare(config: &SqliteConfig, path: &Path, place: &str) -> Outcome<(Target, 
         schema::create(&mut connection, &config.table, place)?;
     }
     Ok((Target { path: path.to_owned(), identity }, slot::register(connection)))
+}
+
+/// Refuses a file that ends within a page: SQLite would read what is missing as zeros. Beside a log it may be one whose
+/// write-back was interrupted, which the log makes good.
+fn check_whole(connection: &Connection, target: &Target, place: &str) -> Outcome<()> {
+    let page: u32 = connection.query_row("PRAGMA page_size", [], |row| row.get(0))?;
+    if target.log_bytes() == 0 && page > 0 && !target.file_bytes().is_multiple_of(u64::from(page)) {
+        return Err(unavailable(place, "is cut short: it ends within a page; restore it from a copy").into());
+    }
+    Ok(())
 }
 
 fn connect(path: &Path) -> Outcome<Connection> {

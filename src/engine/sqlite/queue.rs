@@ -17,13 +17,15 @@ pub(super) struct Queue<T> {
 struct State<T> {
     jobs: VecDeque<T>,
     waiting: usize,
+    /// How many of those that wait were called and are not back yet.
+    called: usize,
     open: bool,
 }
 
 impl<T> Queue<T> {
     pub(super) fn new() -> Self {
         Self {
-            state: Mutex::new(State { jobs: VecDeque::new(), waiting: 0, open: true }),
+            state: Mutex::new(State { jobs: VecDeque::new(), waiting: 0, called: 0, open: true }),
             changed: Condvar::new(),
             length: AtomicUsize::new(0),
         }
@@ -39,27 +41,36 @@ impl<T> Queue<T> {
         state.jobs.push_back(job);
         self.length.store(state.jobs.len(), Ordering::Release);
         let someone = state.waiting > 0;
+        let call = state.waiting > state.called;
+        state.called += usize::from(call);
         drop(state);
-        if someone {
+        if call {
             self.changed.notify_one();
         }
         Ok(!someone)
     }
 
-    /// Waits for jobs and takes those that `take` takes; `None` once the queue is closed and empty.
-    pub(super) fn take(&self, take: impl FnOnce(&mut VecDeque<T>) -> Vec<T>) -> Option<Vec<T>> {
+    /// Waits for jobs; `false` once the queue is closed and empty.
+    pub(super) fn wait(&self) -> bool {
         let mut state = lock(&self.state);
         while state.jobs.is_empty() {
             if !state.open {
-                return None;
+                return false;
             }
             state.waiting += 1;
             state = wait(&self.changed, state);
             state.waiting -= 1;
+            state.called = state.called.saturating_sub(1);
         }
+        true
+    }
+
+    /// Takes those jobs that `take` takes.
+    pub(super) fn take(&self, take: impl FnOnce(&mut VecDeque<T>) -> Vec<T>) -> Vec<T> {
+        let mut state = lock(&self.state);
         let taken = take(&mut state.jobs);
         self.length.store(state.jobs.len(), Ordering::Release);
-        Some(taken)
+        taken
     }
 
     /// Takes no more jobs; those that are there are still worked off.

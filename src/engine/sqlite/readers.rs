@@ -27,7 +27,9 @@ pub(super) fn run(core: &Arc<Core>) {
         let count = queue.len().div_ceil(core.config.max_connections).clamp(1, SHARE);
         queue.drain(..count.min(queue.len())).collect()
     };
-    while let Some(mut queries) = core.queries.take(share) {
+    while core.queries.wait() {
+        // Empty where another reader was faster.
+        let mut queries = core.queries.take(share);
         if slot.is_none() {
             let opened = queries.first_mut().map_or_else(
                 || Err(gone().into()),

@@ -20,7 +20,7 @@ use super::patience::Patience;
 use crate::fork;
 
 /// Batches and bytes that one transaction takes at most.
-const GROUP_BATCHES: usize = 1_000;
+pub(super) const GROUP_BATCHES: usize = 1_000;
 const GROUP_BYTES: usize = 8 * 1024 * 1024;
 /// Pages in the log from which on it is written back.
 const LOG_PAGES: i32 = 1_000;
@@ -45,7 +45,9 @@ pub(super) fn run(core: &Arc<Core>) {
     let _finish = Finish(core);
     let mut writer = Writer { core, log_pages: Arc::new(AtomicI32::new(0)), write_back_at: LOG_PAGES, shrink: false };
     writer.count_log_pages();
-    while let Some(mut group) = core.tasks.take(take_group) {
+    while core.tasks.wait() {
+        core.await_company();
+        let mut group = core.tasks.take(take_group);
         let bytes: usize = group.iter().map(|task| task.job.weight()).sum();
         core.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
         group.retain(|task| !task.job.is_deserted());
