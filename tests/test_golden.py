@@ -74,7 +74,10 @@ def test_the_bytes_are_read(name: str) -> None:
     make_value, _ = make(None).__reduce__()
     read = make_value(bytes.fromhex(GOLDEN[name]))
     assert read == make(VALUES[name])
-    assert body_of(MemoryValue.json(read.to_python()) if read.kind == "json" else make(read.to_python())).hex() == GOLDEN[name]
+    assert (
+        body_of(MemoryValue.json(read.to_python()) if read.kind == "json" else make(read.to_python())).hex()
+        == GOLDEN[name]
+    )
 
 
 def test_every_kind_has_its_golden_bytes() -> None:

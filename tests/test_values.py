@@ -63,7 +63,7 @@ shapes = st.lists(st.integers(0, 4), max_size=4).map(tuple)
 def arrays(draw: st.DrawFn) -> object:
     dtype, shape = np.dtype(draw(dtypes)), draw(shapes)
     count = math.prod(shape)
-    if dtype == bool:
+    if dtype.kind == "b":
         array = np.array(draw(st.lists(st.booleans(), min_size=count, max_size=count)), dtype=bool)
     else:
         size = count * dtype.itemsize
@@ -154,7 +154,9 @@ EXTREMES = [
     dt.timedelta.max,
     dt.timedelta(microseconds=1),
     dt.timedelta(microseconds=-1),
-    *map(Decimal, ["NaN", "sNaN", "-sNaN7", "Infinity", "-Infinity", "-0.00", "0E+3", "1E+1000", "1E-999999999999999999"]),
+    *map(
+        Decimal, ["NaN", "sNaN", "-sNaN7", "Infinity", "-Infinity", "-0.00", "0E+3", "1E+1000", "1E-999999999999999999"]
+    ),
     Decimal("9" * 1000),
     Decimal("9" * 1001),
     Decimal("-" + "9" * 5000 + "E-70"),
@@ -214,7 +216,9 @@ def test_arrays_come_back(array: object) -> None:
     assert again.flags.writeable
 
 
-@pytest.mark.parametrize("name", "bool_ uint8 uint16 uint32 uint64 int8 int16 int32 int64 float16 float32 float64".split())
+@pytest.mark.parametrize(
+    "name", "bool_ uint8 uint16 uint32 uint64 int8 int16 int32 int64 float16 float32 float64".split()
+)
 def test_scalars_come_back(name: str) -> None:
     value = getattr(np, name)(1)
     assert same(back(value), value)
@@ -355,7 +359,10 @@ def test_a_zone_of_the_user_becomes_a_fixed_offset() -> None:
         (lambda when: {"a": when, "b": 1}, lambda value: value.update({str(n): n for n in range(1000)})),
         (lambda when: {"a": when, "b": 1}, lambda value: value.pop("b", None)),
         (lambda when: {"a": when, "b": 1}, lambda value: value.update(b=2)),
-        (lambda when: {"a": when, "z": 1}, lambda value: (value.pop("z", 0), value.pop("a", 0), value.update(y=1, a=2))),
+        (
+            lambda when: {"a": when, "z": 1},
+            lambda value: (value.pop("z", 0), value.pop("a", 0), value.update(y=1, a=2)),
+        ),
         (lambda when: {when, 1, 2}, lambda value: value.clear()),
         (lambda when: {when, 1, 2}, lambda value: value.update(range(100))),
     ],
@@ -430,7 +437,9 @@ def test_hash_and_repr() -> None:
     assert len(repr(MemoryValue.from_python("x" * 1_000_000))) < 300
 
 
-@pytest.mark.parametrize("document", [math.nan, -math.inf, [math.inf], b"", {1: 2}, {1, 2}, dt.date.today(), np.float64(1)])
+@pytest.mark.parametrize(
+    "document", [math.nan, -math.inf, [math.inf], b"", {1: 2}, {1, 2}, dt.date.today(), np.float64(1)]
+)
 def test_what_json_cannot_hold_is_refused(document: object) -> None:
     with pytest.raises(TypeError, match="not supported"):
         MemoryValue.json(document)

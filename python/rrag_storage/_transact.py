@@ -21,7 +21,7 @@ _LONGEST_PAUSE = 0.05
 
 
 def _pause(attempt: int) -> float:
-    return random.random() * min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**attempt)  # noqa: S311  # no secret is drawn
+    return random.random() * min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0**attempt)  # noqa: S311  # no secret is drawn
 
 
 def _check(max_attempts: int) -> None:

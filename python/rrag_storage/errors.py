@@ -108,7 +108,7 @@ if asyncio.TimeoutError is TimeoutError:
 
 else:  # pragma: no cover
 
-    class OperationTimeoutError(StorageError, TimeoutError, asyncio.TimeoutError):  # type: ignore[no-redef]  # 3.10 only
+    class OperationTimeoutError(StorageError, TimeoutError, asyncio.TimeoutError):  # type: ignore[no-redef, misc]  # 3.10 only
         """The backend did not answer within the timeout."""
 
         retryable = True

@@ -82,7 +82,8 @@ class SyncStorage:
         self._storage.mset(items, ttl).wait()
 
     def mget(self, keys: Iterable[str], default: Any = None, *, refresh_ttl: Seconds | None = None) -> list[Any]:
-        return self._storage.mget(keys, default, refresh_ttl=refresh_ttl).wait()
+        found: list[Any] = self._storage.mget(keys, default, refresh_ttl=refresh_ttl).wait()
+        return found
 
     def mdelete(self, keys: Iterable[str]) -> int:
         return self._storage.mdelete(keys).wait()
@@ -171,7 +172,8 @@ class SyncTransaction:
         return self._transaction.get_entry(key).wait()
 
     def mget(self, keys: Iterable[str], default: Any = None) -> list[Any]:
-        return self._transaction.mget(keys, default).wait()
+        found: list[Any] = self._transaction.mget(keys, default).wait()
+        return found
 
     def exists(self, key: str) -> bool:
         return self._transaction.exists(key).wait()

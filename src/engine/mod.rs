@@ -150,7 +150,17 @@ impl KeyRange {
             (Some(one), Some(two)) => Some(one.min(two)),
             (one, two) => one.or(two),
         };
-        Self { start: self.start.max(other.start), end }
+        Self { start: self.start.max(other.start), end }.in_order()
+    }
+
+    /// The same keys; where that is none, an empty range whose end does not lie before its start.
+    fn in_order(mut self) -> Self {
+        if let Some(end) = &mut self.end
+            && *end < self.start
+        {
+            end.clone_from(&self.start);
+        }
+        self
     }
 
     /// The part of this range that follows `key`.
@@ -160,7 +170,7 @@ impl KeyRange {
         let mut next = key.as_bytes().to_vec();
         next.push(0);
         self.start = self.start.max(next);
-        self
+        self.in_order()
     }
 
     /// Whether no key can lie in it.
@@ -318,4 +328,19 @@ pub struct EngineStats {
     pub bytes: u64,
     /// Further figures by name.
     pub extra: Vec<(&'static str, f64)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_that_exclude_each_other_are_empty_and_in_order() {
+        let range = KeyRange::prefix("users::").intersect(KeyRange::prefix("docs"));
+        assert!(range.is_empty());
+        assert!(range.end.is_some_and(|end| end >= range.start));
+        assert!(KeyRange::prefix("a").after("b").is_empty());
+        assert!(!KeyRange::prefix("a").after("a").is_empty());
+        assert!(!KeyRange::all().is_empty());
+    }
 }

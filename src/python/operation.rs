@@ -14,10 +14,12 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use pyo3::exceptions::{PyRuntimeError, PyRuntimeWarning, PyStopIteration};
+use pyo3::exceptions::{PyBaseException, PyRuntimeError, PyRuntimeWarning, PyStopIteration};
+use pyo3::ffi;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
+use pyo3::types::PyTuple;
 
 use super::bridge::Bridge;
 use super::errors::internal;
@@ -52,6 +54,30 @@ enum State {
     /// A step runs.
     Running,
     Finished,
+}
+
+/// What a step of the awaiting task ends in.
+enum Turn {
+    /// It waits on this.
+    Yield(Py<PyAny>),
+    /// It goes on with this.
+    Return(Py<PyAny>),
+}
+
+/// Has an iterator's `__next__`, which is about to return without an object, end with `value`.
+///
+/// This is how a generator returns: without an exception where the value is None, and with one that is not made before
+/// somebody looks at it otherwise. A tuple or an exception would be taken for the arguments or for the exception itself.
+fn stop_with(value: &Bound<'_, PyAny>) {
+    if value.is_none() {
+        return;
+    }
+    if value.is_instance_of::<PyTuple>() || value.is_instance_of::<PyBaseException>() {
+        PyStopIteration::new_err((value.clone().unbind(),)).restore(value.py());
+        return;
+    }
+    // SAFETY: both are live objects, and the interpreter is attached; neither reference is taken over.
+    unsafe { ffi::PyErr_SetObject(ffi::PyExc_StopIteration, value.as_ptr()) }
 }
 
 /// How long a blocking wait goes without looking for signals.
@@ -159,9 +185,8 @@ impl Operation {
         guarded.map_err(|_| internal(self.name))
     }
 
-    /// One step of the awaiting task: `Ok` to suspend on what is returned, an exception (`StopIteration` with the
-    /// result among them) to end.
-    fn step(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
+    /// One step of the awaiting task.
+    fn step(slf: &Bound<'_, Self>) -> PyResult<Turn> {
         let (py, this) = (slf.py(), slf.get());
         match this.take() {
             State::Created(start) => match this.begin(py, start) {
@@ -183,13 +208,13 @@ impl Operation {
         }
     }
 
-    fn end(&self, outcome: Outcome) -> PyResult<Py<PyAny>> {
+    fn end(&self, outcome: Outcome) -> PyResult<Turn> {
         self.put(State::Finished);
-        outcome.and_then(|value| Err(PyStopIteration::new_err((value,))))
+        outcome.map(Turn::Return)
     }
 
     /// Hands `future` to the running loop's bridge, and suspends the awaiting task until that has the answer.
-    fn suspend(slf: &Bound<'_, Self>, future: BoxFuture<Finish>) -> PyResult<Py<PyAny>> {
+    fn suspend(slf: &Bound<'_, Self>, future: BoxFuture<Finish>) -> PyResult<Turn> {
         let (py, this) = (slf.py(), slf.get());
         let register = || {
             let (bridge, event_loop) = Bridge::of_running_loop(py)?;
@@ -203,7 +228,7 @@ impl Operation {
                 let ticket = bridge.get().reserve();
                 this.put(State::Waiting { iterator: iterator.unbind(), bridge: bridge.clone().unbind(), ticket });
                 bridge.get().watch(py, ticket, slf.clone().unbind(), waiter.unbind(), future);
-                Ok(first.unbind())
+                Ok(Turn::Yield(first.unbind()))
             }
             Err(error) => this.end(Err(error)),
         }
@@ -247,13 +272,22 @@ impl Operation {
         slf
     }
 
-    fn __next__(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
-        Self::step(slf)
+    fn __next__(slf: &Bound<'_, Self>) -> PyResult<Option<Py<PyAny>>> {
+        match Self::step(slf)? {
+            Turn::Yield(waiter) => Ok(Some(waiter)),
+            Turn::Return(value) => {
+                stop_with(value.bind(slf.py()));
+                Ok(None)
+            }
+        }
     }
 
     /// Runs one step, as a coroutine's `send`.
     fn send(slf: &Bound<'_, Self>, _value: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        Self::step(slf)
+        match Self::step(slf)? {
+            Turn::Yield(waiter) => Ok(waiter),
+            Turn::Return(value) => Err(PyStopIteration::new_err((value,))),
+        }
     }
 
     /// Ends the operation with an exception, as a coroutine's `throw`.

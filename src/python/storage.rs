@@ -5,9 +5,10 @@
 
 use std::sync::Arc;
 
-use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
+use pyo3::{IntoPyObjectExt, intern};
 
 use super::args::By;
 use super::entry::{PyMemoryEntry, PyMemoryStats, decode, decode_or, memory_value};
@@ -423,7 +424,15 @@ impl PyStorage {
 
     #[getter]
     fn sync<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        slf.py().import("rrag_storage.sync")?.getattr("SyncStorage")?.call1((slf,))
+        static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let py = slf.py();
+        let find = || py.import("rrag_storage.sync")?.getattr("SyncStorage").map(Bound::unbind);
+        let class = CLASS.get_or_try_init(py, find)?.bind(py);
+        // Without its `__init__`: a thread that the interpreter's end finds in Python code under a Rust frame, and not
+        // in Rust code, takes the process down.
+        let twin = class.call_method1(intern!(py, "__new__"), (class,))?;
+        twin.setattr(intern!(py, "_storage"), slf)?;
+        Ok(twin)
     }
 
     pub(super) fn open(slf: &Bound<'_, Self>) -> Operation {

@@ -3,9 +3,11 @@
 use std::sync::MutexGuard;
 use std::sync::atomic::Ordering;
 
+use smallvec::SmallVec;
+
+use super::InMemoryEngine;
 use super::limits::Size;
 use super::shard::Shard;
-use super::{InMemoryEngine, SHARDS};
 use crate::error::Result;
 use crate::sync::lock;
 
@@ -16,7 +18,10 @@ pub(super) const ALL: u32 = u32::MAX;
 /// they are let go, the engine's totals take in what changed.
 pub(super) struct Locked<'a> {
     engine: &'a InMemoryEngine,
-    guards: [Option<MutexGuard<'a, Shard>>; SHARDS],
+    /// Which shards, bit by bit.
+    mask: u32,
+    /// Their locks, in the order of the bits.
+    guards: SmallVec<[MutexGuard<'a, Shard>; 1]>,
     before: Size,
     /// What the totals hold already for the writes to come.
     pub(super) reserved: Size,
@@ -25,35 +30,43 @@ pub(super) struct Locked<'a> {
 impl<'a> Locked<'a> {
     /// Locks the shards of `mask`, bit by bit.
     pub(super) fn new(engine: &'a InMemoryEngine, mask: u32) -> Result<Self> {
-        let mut guards = [const { None }; SHARDS];
-        for (at, (guard, shard)) in guards.iter_mut().zip(&engine.shards).enumerate() {
-            if mask & (1 << at) != 0 {
-                *guard = Some(lock(shard));
-            }
+        let mask = mask & !(ALL << engine.shards.len());
+        let mut guards = SmallVec::new();
+        let mut left = mask;
+        while let Some(shard) = engine.shards.get(left.trailing_zeros() as usize) {
+            guards.push(lock(shard));
+            left &= left - 1;
         }
         // Asked under the locks: whoever closes takes them afterwards.
         engine.check_open()?;
-        let mut locked = Self { engine, guards, before: Size::default(), reserved: Size::default() };
+        let mut locked = Self { engine, mask, guards, before: Size::default(), reserved: Size::default() };
         locked.before = locked.size();
         Ok(locked)
     }
 
     /// The shard at `at`, where it is locked.
     pub(super) fn at(&self, at: usize) -> Option<&Shard> {
-        self.guards.get(at)?.as_deref()
+        self.guards.get(self.place(at)?).map(|guard| &**guard)
     }
 
     /// The shard at `at`, where it is locked.
     pub(super) fn at_mut(&mut self, at: usize) -> Option<&mut Shard> {
-        self.guards.get_mut(at)?.as_deref_mut()
+        let place = self.place(at)?;
+        self.guards.get_mut(place).map(|guard| &mut **guard)
+    }
+
+    /// Where among the locks that of a shard is.
+    fn place(&self, at: usize) -> Option<usize> {
+        let bit = 1_u32.checked_shl(u32::try_from(at).ok()?)?;
+        (self.mask & bit != 0).then(|| (self.mask & (bit - 1)).count_ones() as usize)
     }
 
     pub(super) fn shards(&self) -> impl Iterator<Item = &Shard> {
-        self.guards.iter().flatten().map(|guard| &**guard)
+        self.guards.iter().map(|guard| &**guard)
     }
 
     pub(super) fn shards_mut(&mut self) -> impl Iterator<Item = &mut Shard> {
-        self.guards.iter_mut().flatten().map(|guard| &mut **guard)
+        self.guards.iter_mut().map(|guard| &mut **guard)
     }
 
     /// Frees what has expired, at most `at_most` entries a shard.

@@ -159,8 +159,11 @@ impl Ordered {
         self.block_bytes += block.heap_bytes();
     }
 
-    /// How many ids lie from `from` up to but without `to`.
+    /// How many ids lie from `from` up to but without `to`; none where `to` lies before `from`.
     pub(super) fn count(&self, from: Position, to: Position) -> usize {
+        if (to.block, to.slot) < (from.block, from.slot) {
+            return 0;
+        }
         let blocks = self.blocks.get(from.block..to.block).unwrap_or_default();
         let whole: usize = blocks.iter().map(|block| block.ids.len()).sum();
         (whole + to.slot).saturating_sub(from.slot)

@@ -144,8 +144,9 @@ impl InMemoryEngine {
             return Ok(());
         }
         let demand = self.demand(locked, writes, hashes);
-        let growth =
-            |(at, &fresh): (usize, &usize)| locked.at(at).map_or(0, |shard| shard.growth(fresh, demand.longest));
+        let growth = |(at, &fresh): (usize, &usize)| {
+            (fresh > 0).then(|| locked.at(at)).flatten().map_or(0, |shard| shard.growth(fresh, demand.longest))
+        };
         let growth = demand.fresh.iter().enumerate().map(growth).sum();
         let size = demand.size + Size::of(0, growth);
         match self.totals.reserve(size, &self.limits) {

@@ -1,0 +1,59 @@
+"""LangGraph's InMemoryStore: values are dicts, held as they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from langgraph.store.base import GetOp, PutOp
+from langgraph.store.memory import InMemoryStore
+
+from .base import DICT_FORM, SHARING, Adapter
+
+EVERYTHING = 10_000_000
+
+
+class LangGraphMemory(Adapter):
+    """InMemoryStore; a listing of keys is a search of the namespace."""
+
+    name = "langgraph-memory"
+    label = "LangGraph InMemoryStore"
+    suite = "memory"
+    packages = ("langgraph", "langgraph-checkpoint")
+    isolation = SHARING
+    floor = "dict"
+
+    async def open(self, directory: Path, kind: str) -> None:
+        self.store = store = InMemoryStore()
+        pack, unpack = DICT_FORM[kind]
+        self.pack = pack
+        default = ("bench",)
+
+        async def get(key: str) -> Any:
+            return unpack((await store.aget(default, key)).value)
+
+        async def set(key: str, value: Any) -> None:
+            await store.aput(default, key, pack(value))
+
+        async def mget(keys: list[str]) -> list[Any]:
+            return [unpack(item.value) for item in await store.abatch([GetOp(default, key) for key in keys])]
+
+        async def mset(items: dict[str, Any]) -> None:
+            await store.abatch([PutOp(default, key, pack(value)) for key, value in items.items()])
+
+        async def keys(namespace: str) -> list[str]:
+            return [item.key for item in await store.asearch((namespace,), limit=EVERYTHING)]
+
+        async def count(namespace: str) -> int:
+            return len(await store.asearch((namespace,), limit=EVERYTHING))
+
+        self.get, self.set, self.mget, self.mset, self.keys, self.count = get, set, mget, mset, keys, count
+
+    async def fill(self, namespace: str, items: dict[str, Any]) -> None:
+        await self.store.abatch([PutOp((namespace,), name, self.pack(value)) for name, value in items.items()])
+
+    def names(self, namespace: str, listed: list[str]) -> list[str]:
+        return listed
+
+
+CONTENDERS = (LangGraphMemory,)

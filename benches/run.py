@@ -1,0 +1,125 @@
+"""Measures rrag_storage and its peers in one interleaved run.
+
+    pip install -r benches/requirements.txt
+    python benches/run.py --suite all --write docs/benchmarks.md
+
+prints the page, and writes it where told. Stores on disk lie in the system's directory for temporary files: TMPDIR chooses
+another, which should not be in memory. The exit status says whether all answers were right, never how fast they came.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import shlex
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import adapters
+import growth
+import machine
+import report
+from adapters.base import Adapter
+from measure import Results, progress, run_stage
+from wanted import Findings
+from workloads import Workload, stages
+
+SUITES = ("memory", "disk")
+SIZES = (32, 100)
+"""Characters of the strs that growth is measured with; the prefix listings are taken at the last."""
+
+SMALL = 10_000
+
+
+def main() -> int:
+    """Parse the command line, measure, report."""
+    options = parse()
+    surroundings = machine.describe(uvloop=options.uvloop)
+    results = Results()
+    contenders: list[type[Adapter]] = []
+    absent: list[adapters.Absent] = []
+    ran: dict[str, list[Workload]] = {}
+    grown: dict[tuple[str, int], growth.Growth] = {}
+    plan = stages(options.listing)
+    for suite in SUITES if options.suite == "all" else (options.suite,):
+        found, absent = adapters.load(suite)
+        chosen = [each for each in found if not options.only or each.name in options.only]
+        contenders += chosen
+        ran[suite] = [workload for stage in plan for workload in stage]
+        for stage in plan:
+            run_in_loop(run_stage(chosen, stage, options.rounds, options.target, results), uvloop=options.uvloop)
+        if suite == "memory":
+            grown = measure_growth(chosen, options, results)
+    if unknown := set(options.only or ()) - {each.name for each in contenders}:
+        print(f"--only: no such contender in this suite, or absent: {', '.join(sorted(unknown))}", file=sys.stderr)
+    progress("")
+    for each in absent:
+        print(f"absent: {each.module}: {each.reason}", file=sys.stderr)
+    run = report.Run(
+        command=shlex.join(["python", "benches/run.py", *sys.argv[1:]]),
+        suites=ran,
+        found=Findings(contenders, results, grown),
+        absent=absent,
+        machine=surroundings,
+        rounds=options.rounds,
+        target=options.target,
+        sizes=SIZES,
+    )
+    text = report.page(run)
+    print(text)
+    if options.write:
+        options.write.write_text(text)
+    return 1 if results.failures or unknown else 0
+
+
+def parse() -> argparse.Namespace:
+    """The command line, completed by what --quick stands for."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("--suite", choices=(*SUITES, "all"), default="all")
+    parser.add_argument("--rounds", type=int, help="samples of each figure (25; with --quick 3)")
+    parser.add_argument("--quick", action="store_true", help="short samples and small stores: to see that it runs")
+    parser.add_argument(
+        "--only", nargs="+", metavar="NAME", help="contenders, by the names in the page's table of them"
+    )
+    parser.add_argument("--uvloop", action="store_true", help="run on uvloop instead of asyncio's own loop")
+    parser.add_argument("--write", type=Path, metavar="PATH", help="write the page there too")
+    options = parser.parse_args()
+    options.rounds = options.rounds or (3 if options.quick else 25)
+    options.target = 0.005 if options.quick else 0.015
+    options.listing = 10_000 if options.quick else 100_000
+    options.entries = 100_000 if options.quick else 1_000_000
+    return options
+
+
+def run_in_loop(coroutine: Coroutine[Any, Any, None], *, uvloop: bool) -> None:
+    """Run on a new event loop of the chosen kind."""
+    if uvloop:
+        import uvloop as loops
+
+        loops.run(coroutine)
+    else:
+        asyncio.run(coroutine)
+
+
+def measure_growth(
+    contenders: list[type[Adapter]], options: argparse.Namespace, results: Results
+) -> dict[tuple[str, int], growth.Growth]:
+    """Growth of each contender in memory, by name and size of value."""
+    grown: dict[tuple[str, int], growth.Growth] = {}
+    for size in SIZES:
+        for contender in contenders:
+            progress(f"growth of {contender.name}, {size} bytes")
+            found = growth.measure(contender.name, options.entries, SMALL, size, options.rounds, uvloop=options.uvloop)
+            if isinstance(found, str):
+                results.failures.append(f"{contender.name}, growth at {size} bytes: {found}")
+            else:
+                grown[contender.name, size] = found
+    return grown
+
+
+if __name__ == "__main__":
+    sys.exit(main())

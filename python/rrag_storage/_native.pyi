@@ -1,0 +1,1288 @@
+"""Types and documentation of the native part of `rrag_storage`. Import its names from `rrag_storage`.
+
+Every operation of a storage returns an `Operation`: await it, or hand it to `asyncio.gather`, `wait_for`,
+`create_task` or a `TaskGroup`. `storage.sync` has the same operations as plain, blocking calls; most examples here
+use it because they are shorter that way.
+
+A `ttl` is the time until an entry expires: seconds (int or float) or a `timedelta`, positive and finite. A fraction
+of a second counts, to the millisecond (rounded up).
+
+What any operation may raise when it is awaited, besides what its own documentation names:
+
+- `TypeError` for an argument of the wrong type.
+- `InvalidKeyError` (a ValueError) for a key that is empty, longer than 2,048 bytes in UTF-8, or holds a lone surrogate.
+- `StorageClosedError` once the storage was closed.
+- `BackendUnavailableError` (a ConnectionError) where the store can't be opened or reached.
+- `OperationTimeoutError` (a TimeoutError) where it took longer than `connection_timeout`.
+- `CorruptedDataError` where a stored record was damaged or not written by this library.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterable, Iterator, Mapping
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from types import TracebackType
+from typing import Any, ClassVar, Literal, TypeAlias, TypeVar, final, overload
+from uuid import UUID
+
+import numpy as np
+from typing_extensions import Self, disjoint_base
+
+from rrag_storage.sync import SyncStorage
+
+__all__ = [
+    "DatabaseConfig",
+    "DatabaseStorage",
+    "EntryIterator",
+    "InMemoryConfig",
+    "InMemoryStorage",
+    "ManualClock",
+    "MemoryEntry",
+    "MemoryQuery",
+    "MemoryStats",
+    "MemoryValue",
+    "Operation",
+    "SortOrder",
+    "Storage",
+    "Transaction",
+    "__version__",
+    "connect",
+]
+
+_T = TypeVar("_T")
+_T_co = TypeVar("_T_co", covariant=True)
+_D = TypeVar("_D")
+
+_Kind: TypeAlias = Literal[
+    "null",
+    "boolean",
+    "integer",
+    "float",
+    "string",
+    "bytes",
+    "list",
+    "map",
+    "tuple",
+    "set",
+    "frozenset",
+    "datetime",
+    "date",
+    "time",
+    "timedelta",
+    "decimal",
+    "uuid",
+    "array",
+    "json",
+]
+
+# For annotations only: these two names do not exist at run time, so import them under `if TYPE_CHECKING:`.
+
+Value: TypeAlias = (
+    bool
+    | int
+    | float
+    | str
+    | bytes
+    | list[Any]
+    | Mapping[str, Any]
+    | tuple[Any, ...]
+    | set[Any]
+    | frozenset[Any]
+    | datetime
+    | date
+    | time
+    | timedelta
+    | Decimal
+    | UUID
+    | np.ndarray[Any, Any]
+    | np.generic
+    | MemoryValue
+    | None
+)
+"""What can be stored. A map is a `dict` with str keys; `Mapping` stands here so that a TypedDict passes too."""
+
+Ttl: TypeAlias = int | float | timedelta
+"""A time to live: seconds, or a timedelta; positive and finite."""
+
+__version__: str
+
+@final
+class Operation(Coroutine[Any, Any, _T_co]):
+    """One call to a storage that has not run yet: await it, or block on it with `wait()`.
+
+    The value to be stored was encoded when the call was made, so changing it afterwards changes nothing. The work
+    starts at the first await. Like a coroutine it runs once: a second await raises RuntimeError, and one that is
+    never awaited does nothing and gives a RuntimeWarning.
+
+    A cancelled operation has happened as a whole or not at all.
+
+    >>> async def main():
+    ...     async with InMemoryStorage() as s:
+    ...         await s.set("greeting", "hello")
+    ...         task = asyncio.create_task(s.get("greeting"))
+    ...         print(await task)
+    ...         print(await asyncio.gather(s.exists("greeting"), s.exists("farewell")))
+    >>> asyncio.run(main())
+    hello
+    [True, False]
+    """
+
+    def __await__(self) -> Generator[Any, Any, _T_co]: ...
+    def send(self, _value: Any) -> Any: ...
+    def throw(
+        self,
+        kind: type[BaseException] | BaseException,
+        value: object = None,
+        traceback: TracebackType | None = None,
+    ) -> Any: ...
+    def close(self) -> None: ...
+    @property
+    def __name__(self) -> str: ...
+    @property
+    def __qualname__(self) -> str: ...
+    @property
+    def cr_running(self) -> bool: ...
+    def wait(self) -> _T_co:
+        """Runs the operation, blocks this thread until it is done, and returns its result.
+
+        Works with and without a running event loop (which stands still meanwhile), lets other threads run, and can be
+        interrupted with Ctrl-C. `storage.sync` makes each of its calls this way.
+
+        >>> s = InMemoryStorage()
+        >>> s.set("answer", 42).wait()
+        >>> s.get("answer").wait()
+        42
+        """
+
+@final
+class EntryIterator(AsyncIterator[_T_co]):
+    """What `items` and `entries` give: for `async for`, and on `sync` for `for`. It fetches a page at a time."""
+
+    def __aiter__(self) -> Self: ...
+    def __anext__(self) -> Operation[_T_co]: ...
+    def __iter__(self) -> Iterator[_T_co]: ...
+    def __next__(self) -> _T_co: ...
+
+@disjoint_base
+class Storage:
+    """What every storage and every namespace view can do. Construct one of its subclasses, or call `connect(url)`.
+
+    A storage opens at its first operation. `await storage` opens it at once and returns it, so that a bad path fails
+    there; `async with` opens it and closes it at the end. One storage serves any number of threads and event loops at
+    once; after a fork the child reopens it by itself.
+
+    >>> async def main():
+    ...     async with InMemoryStorage() as s:
+    ...         await s.set("users::ada", {"language": "Python"}, ttl=3600)
+    ...         print(await s.get("users::ada"))
+    >>> asyncio.run(main())
+    {'language': 'Python'}
+    """
+
+    @property
+    def backend_name(self) -> str:
+        """Which backend this is: `in_memory` or `sqlite`. A view's is its storage's.
+
+        >>> InMemoryStorage().backend_name
+        'in_memory'
+        """
+
+    @property
+    def url(self) -> str:
+        """The url that this storage was made from, without any secret.
+
+        >>> DatabaseStorage("sqlite::memory:").url
+        'sqlite::memory:'
+        """
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close()` was called on it (of a view: on the view or on its storage).
+
+        >>> s = InMemoryStorage()
+        >>> s.sync.close()
+        >>> s.closed
+        True
+        """
+
+    @property
+    def sync(self) -> SyncStorage:
+        """The same interface with blocking calls, for scripts, notebooks and threads; usable while a loop runs.
+
+        A context manager too: `with storage.sync as s:` closes the storage at the end.
+
+        >>> with InMemoryStorage().sync as s:
+        ...     s.set("k", [1, 2, 3])
+        ...     s.get("k")
+        [1, 2, 3]
+        """
+
+    def __await__(self) -> Generator[Any, Any, Self]:
+        """Opens the storage now and gives it back.
+
+        >>> async def main():
+        ...     s = await InMemoryStorage()
+        ...     await s.close()
+        >>> asyncio.run(main())
+        """
+
+    def __aenter__(self) -> Operation[Self]: ...
+    def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> Operation[None]: ...
+    def open(self) -> Operation[Self]:
+        """Opens the storage now and gives it back, as `await storage` does. Nothing happens where it is open.
+
+        Raises:
+            BackendUnavailableError: (a ConnectionError) what can't be opened; the message says why.
+
+        >>> s = InMemoryStorage()
+        >>> s.open().wait() is s
+        True
+        """
+
+    def set(self, key: str, value: Value, ttl: Ttl | None = None) -> Operation[None]:
+        """Stores `value` under `key`, for `ttl` or, with no ttl, for ever.
+
+        Overwrites what was there, its expiry included; `created_at` stays, the version is a new one. The value comes
+        back from `get` equal and of the same type, or this raises: nothing is ever stored changed.
+
+        Raises:
+            UnsupportedTypeError: (a TypeError) a value that can't be stored exactly; the message names its path.
+            ValueError: a ttl that is not positive and finite.
+            LimitExceededError: past `max_keys` or `max_memory_bytes` of an in-memory storage. Nothing changed.
+
+        >>> s = InMemoryStorage().sync
+        >>> s.set("doc::1", {"text": "hello", "tags": ("a", "b")}, ttl=60)
+        >>> s.get("doc::1")
+        {'text': 'hello', 'tags': ('a', 'b')}
+        >>> s.set("doc::2", {"docs": [{"when": object()}]})  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ...
+        rrag_storage.errors.UnsupportedTypeError: value["docs"][0]["when"]: ...object is not supported...
+        """
+
+    @overload
+    def get(self, key: str, default: None = None, *, refresh_ttl: Ttl | None = None) -> Operation[Any | None]:
+        """The value under `key` as a native Python object; `default` where the key is missing or expired.
+
+        What it returns is the caller's own copy. With `refresh_ttl` the entry expires that long after this call,
+        whatever its expiry was (an entry without one gets one): in the same step, so no other caller comes between.
+
+        >>> s = InMemoryStorage().sync
+        >>> s.set("session::7", {"user": "ada"}, ttl=60)
+        >>> s.get("session::7", refresh_ttl=3600)
+        {'user': 'ada'}
+        >>> s.ttl("session::7") > 3000
+        True
+        >>> s.get("session::8", "nobody")
+        'nobody'
+        """
+
+    @overload
+    def get(self, key: str, default: _D, *, refresh_ttl: Ttl | None = None) -> Operation[Any | _D]: ...
+    def get_value(self, key: str) -> Operation[MemoryValue | None]:
+        """The value under `key` as a `MemoryValue`, which knows its kind; None where the key is missing.
+
+        Tells a stored None (kind `null`) from a missing key.
+
+        >>> s = InMemoryStorage().sync
+        >>> s.set("k", None)
+        >>> s.get_value("k").kind
+        'null'
+        >>> s.get_value("missing") is None
+        True
+        """
+
+    def get_entry(self, key: str) -> Operation[MemoryEntry | None]:
+        """The value under `key` with its times, version and size; None where the key is missing.
+
+        >>> s = InMemoryStorage().sync
+        >>> s.set("k", "hello")
+        >>> entry = s.get_entry("k")
+        >>> entry.value, entry.kind, entry.expires_at
+        ('hello', 'string', None)
+        """
+
+    def get_entries(self, keys: Iterable[str]) -> Operation[list[MemoryEntry | None]]:
+        """The entries under `keys`, in their order, None for each that is missing.
+
+        >>> s = InMemoryStorage().sync
+        >>> s.mset({"a": 1, "b": 2})
+        >>> [entry and entry.value for entry in s.get_entries(["b", "c", "a"])]
+        [2, None, 1]
+        """
+
+    @overload
+    def pop(self, key: str, default: None = None) -> Operation[Any | None]:
+        """Takes the value out: returns it and deletes it in one step; `default` where the key is missing.
+
+        Of several callers at once exactly one gets the value.
+
+        >>> s = InMemoryStorage().sync
+        >>> s.set("job::1", "index the manual")
+        >>> s.pop("job::1"), s.pop("job::1")
+        ('index the manual', None)
+        """
+
+    @overload
+    def pop(self, key: str, default: _D) -> Operation[Any | _D]: ...
+    def delete(self, key: str) -> Operation[bool]:
+        """Deletes `key`; whether it was there.
+
+        >>> s = InMemoryStorage().sync
+        >>> s.set("k", 1)
+        >>> s.delete("k"), s.delete("k")
+        (True, False)
+        """
+
+    def exists(self, key: str) -> Operation[bool]:
+        """Whether `key` is there and has not expired.
+
+        >>> s = InMemoryStorage().sync
+        >>> s.set("k", None)
+        >>> s.exists("k"), s.exists("missing")
+        (True, False)
+        """
+
+    def mset(self, items: Mapping[str, Any] | Iterable[tuple[str, Any]], ttl: Ttl | None = None) -> Operation[None]:
+        """Stores many values at once: all of them, or, where anything goes wrong, none.
+
+        Takes a mapping or (key, value) tuples; of a key named twice the last value counts. The `ttl` is for all.
+
+        Raises: as `set`.
+
+        >>> s = InMemoryStorage().sync
+        >>> s.mset({"a": 1, "b": 2})
+        >>> s.mset([("b", 3), ("c", 4)])
+        >>> s.mget(["a", "b", "c"])
+        [1, 3, 4]
+        """
+
+    @overload
+    def mget(
+        self, keys: Iterable[str], default: None = None, *, refresh_ttl: Ttl | None = None
+    ) -> Operation[list[Any | None]]:
+        """The values under `keys`, in their order: a list as long as `keys`, with `default` where a key is missing.
+
+        A key named twice gives its value twice. `refresh_ttl` is as for `get`, for every key that is there.
+
+        >>> s = InMemoryStorage().sync
+        >>> s.mset({"a": 1, "b": 2})
+        >>> s.mget(["b", "missing", "a"], 0)
+        [2, 0, 1]
+        """
+
+    @overload
+    def mget(
+        self, keys: Iterable[str], default: _D, *, refresh_ttl: Ttl | None = None
+    ) -> Operation[list[Any | _D]]: ...
+    def mdelete(self, keys: Iterable[str]) -> Operation[int]:
+        """Deletes `keys` in one step; how many of them were there. A key named twice counts once.
+
+        >>> s = InMemoryStorage().sync
+        >>> s.mset({"a": 1, "b": 2})
+        >>> s.mdelete(["a", "a", "b", "missing"])
+        2
+        """
+
+    @overload
+    def keys(self, query: MemoryQuery) -> Operation[list[str]]:
+        """The keys that all the given filters hold for, as a list.
+
+        Filters, as keywords or gathered in one `MemoryQuery` (never both: TypeError); `items` and `entries` take
+        the same:
+
+        - `namespace`: keys under it, that is those that start with it and `::`.
+        - `prefix`: keys that start with it. Literal: no character is special.
+        - `pattern`: where it holds `*`, `?` or `[`, a glob that the whole key must match: `*` any run of characters,
+          `?` one, `[abc]`, `[a-z]`, `[!a]` one of a class; case-sensitive. Where it holds none, a literal prefix.
+        - `after`: keys greater than it in key order, whatever the sort order.
+        - `limit`, `offset`: at most so many, without the first so many of them. int, not negative: else ValueError.
+        - `sort_order`: by key, ascending (the default), or as `SortOrder` says.
+
+        >>> s = InMemoryStorage().sync
+        >>> s.mset({"users::ada": 1, "users::alan": 2, "docs::1": 3})
+        >>> s.keys(namespace="users")
+        ['users::ada', 'users::alan']
+        >>> s.keys(pattern="*::a?a")
+        ['users::ada']
+        >>> s.keys(after="docs::1", limit=1)
+        ['users::ada']
+        >>> s.keys(MemoryQuery(sort_order=SortOrder.KEY_DESC).with_limit(1))
+        ['users::alan']
+        """
+
+    @overload
+    def keys(
+        self,
+        query: None = None,
+        *,
+        namespace: str | None = None,
+        prefix: str | None = None,
+        pattern: str | None = None,
+        after: str | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+        sort_order: SortOrder = ...,
+    ) -> Operation[list[str]]: ...
+    @overload
+    def items(self, query: MemoryQuery) -> EntryIterator[tuple[str, Any]]:
+        """Iterates over (key, value) of what the filters hold for, a page at a time; filters as for `keys`.
+
+        Never holds all of it in memory. What others write meanwhile may or may not be seen; nothing comes twice.
+        On `sync` it is a plain iterator.
+
+        >>> async def main():
+        ...     async with InMemoryStorage() as s:
+        ...         await s.mset({"users::ada": 1, "users::alan": 2, "docs::1": 3})
+        ...         async for key, value in s.items(namespace="users"):
+        ...             print(key, value)
+        >>> asyncio.run(main())
+        users::ada 1
+        users::alan 2
+        """
+
+    @overload
+    def items(
+        self,
+        query: None = None,
+        *,
+        namespace: str | None = None,
+        prefix: str | None = None,
+        pattern: str | None = None,
+        after: str | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+        sort_order: SortOrder = ...,
+    ) -> EntryIterator[tuple[str, Any]]: ...
+    @overload
+    def entries(self, query: MemoryQuery) -> EntryIterator[MemoryEntry]:
+        """Iterates over the `MemoryEntry` of what the filters hold for, a page at a time, as `items` does.
+
+        >>> s = InMemoryStorage().sync
+        >>> s.mset({"a": "x", "b": [1, 2]})
+        >>> for entry in s.entries(sort_order=SortOrder.KEY_DESC):
+        ...     print(entry.key, entry.kind)
+        b list
+        a string
+        """
+
+    @overload
+    def entries(
+        self,
+        query: None = None,
+        *,
+        namespace: str | None = None,
+        prefix: str | None = None,
+        pattern: str | None = None,
+        after: str | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+        sort_order: SortOrder = ...,
+    ) -> EntryIterator[MemoryEntry]: ...
+    def namespaces(self, prefix: str | None = None, max_depth: int | None = None) -> Operation[list[str]]:
+        """The namespaces that hold something, each whole, sorted.
+
+        Only those that start with `prefix` (literally), and of at most `max_depth` segments (int, at least 1).
+
+        >>> s = InMemoryStorage().sync
+        >>> s.mset({"users::ada::notes": 1, "users::alan": 2, "plain": 3})
+        >>> s.namespaces()
+        ['users', 'users::ada']
+        >>> s.namespaces(max_depth=1)
+        ['users']
+        """
+
+    def count(self, namespace: str | None = None, *, prefix: str | None = None) -> Operation[int]:
+        """How many entries there are: in all, under `namespace`, with a key that starts with `prefix`, or both.
+
+        >>> s = InMemoryStorage().sync
+        >>> s.mset({"users::ada": 1, "users::alan": 2, "docs::1": 3})
+        >>> s.count(), s.count("users"), s.count(prefix="d")
+        (3, 2, 1)
+        """
+
+    def clear(self, namespace: str | None = None, *, prefix: str | None = None) -> Operation[int]:
+        """Deletes everything, or what is under `namespace`, or what starts with `prefix`; how many entries went.
+
+        On a view: only what is in the view.
+
+        >>> s = InMemoryStorage().sync
+        >>> s.mset({"users::ada": 1, "users::alan": 2, "docs::1": 3})
+        >>> s.clear("users")
+        2
+        >>> s.keys()
+        ['docs::1']
+        """
+
+    def set_if_absent(self, key: str, value: Value, ttl: Ttl | None = None) -> Operation[bool]:
+        """Stores `value` only where `key` holds nothing; whether it did. Of several callers one gets True.
+
+        Raises: as `set`.
+
+        >>> s = InMemoryStorage().sync
+        >>> s.set_if_absent("lock", "worker 1", ttl=30), s.set_if_absent("lock", "worker 2", ttl=30)
+        (True, False)
+        """
+
+    def compare_and_set(self, key: str, value: Value, version: int, ttl: Ttl | None = None) -> Operation[bool]:
+        """Stores `value` only if the entry still has `version`, as `get_entry` gave it; whether it did.
+
+        Every write to a key, `expire` and `persist` included, gives it a new version.
+
+        Raises: as `set`.
+
+        >>> s = InMemoryStorage().sync
+        >>> s.set("page", "draft")
+        >>> seen = s.get_entry("page").version
+        >>> s.compare_and_set("page", "mine", seen), s.compare_and_set("page", "yours", seen)
+        (True, False)
+        >>> s.get("page")
+        'mine'
+        """
+
+    def increment(self, key: str, by: int = 1) -> Operation[int]:
+        """Adds `by` (an int of any size and sign) to the integer under `key` in one step; the new value.
+
+        A missing key counts from 0. The expiry stays as it was.
+
+        Raises:
+            TypeError: `key` holds no integer, or `by` is none (a bool is none). Nothing changed.
+
+        >>> s = InMemoryStorage().sync
+        >>> s.increment("visits"), s.increment("visits", 10), s.increment("visits", -1)
+        (1, 11, 10)
+        """
+
+    def expire(self, key: str, ttl: Ttl) -> Operation[bool]:
+        """Lets `key` expire after `ttl` from now on; whether it was there. The value stays, the version is a new one.
+
+        Raises:
+            ValueError: a ttl that is not positive and finite.
+
+        >>> s = InMemoryStorage().sync
+        >>> s.set("k", 1)
+        >>> s.expire("k", 60), s.expire("missing", 60)
+        (True, False)
+        """
+
+    def persist(self, key: str) -> Operation[bool]:
+        """Takes the expiry off `key`, so that it stays for ever; whether the key was there.
+
+        >>> s = InMemoryStorage().sync
+        >>> s.set("k", 1, ttl=60)
+        >>> s.persist("k")
+        True
+        >>> s.ttl("k")
+        inf
+        """
+
+    def ttl(self, key: str) -> Operation[float | None]:
+        """Seconds until `key` expires; `math.inf` where it never does; None where it is missing.
+
+        >>> s = InMemoryStorage().sync
+        >>> s.set("k", 1, ttl=60)
+        >>> 59 < s.ttl("k") <= 60
+        True
+        >>> s.ttl("missing") is None
+        True
+        """
+
+    def transaction(self) -> Transaction:
+        """Reads and writes that commit together, or not at all: `async with s.transaction() as tx:`.
+
+        The commit at the end of the block succeeds only if no key that the block read has changed since; else
+        `ConflictError`, and nothing happened. An exception in the block rolls back. `transact` repeats it for you.
+
+        >>> async def main():
+        ...     async with InMemoryStorage() as s:
+        ...         await s.mset({"alice": 10, "bob": 0})
+        ...         async with s.transaction() as tx:
+        ...             await tx.increment("alice", -4)
+        ...             await tx.increment("bob", 4)
+        ...         print(await s.mget(["alice", "bob"]))
+        >>> asyncio.run(main())
+        [6, 4]
+        """
+
+    def transact(self, fn: Callable[[Transaction], Awaitable[_T]], max_attempts: int = 16) -> Coroutine[Any, Any, _T]:
+        """Runs `await fn(tx)` in a transaction, again where it met a conflict, and returns what `fn` returned.
+
+        So `fn` may run more than once: keep what it does outside `tx` harmless. What it raises rolls back and is
+        raised here. On `sync`, `fn` is a plain function.
+
+        Raises:
+            ConflictError: there was a conflict at each of `max_attempts` attempts.
+            ValueError: `max_attempts` is less than 1.
+
+        >>> async def main():
+        ...     async with InMemoryStorage() as s:
+        ...         async def visit(tx):
+        ...             seen = await tx.get("pages", [])
+        ...             await tx.set("pages", [*seen, "index"])
+        ...             return len(seen) + 1
+        ...         await asyncio.gather(*(s.transact(visit) for _ in range(3)))
+        ...         print(await s.get("pages"))
+        >>> asyncio.run(main())
+        ['index', 'index', 'index']
+        """
+
+    def health_check(self) -> Operation[bool]:
+        """Whether the backend answers within the connection timeout. False, not an exception, where it does not.
+
+        >>> InMemoryStorage().sync.health_check()
+        True
+        """
+
+    def stats(self) -> Operation[MemoryStats]:
+        """Figures: how many entries, how much space, how many first-level namespaces. A view's count only the view.
+
+        >>> s = InMemoryStorage().sync
+        >>> s.mset({"users::ada": 1, "docs::1": 2})
+        >>> stats = s.stats()
+        >>> stats.total_keys, stats.namespace_count, stats.backend_type
+        (2, 2, 'in_memory')
+        """
+
+    def namespace(self, name: str) -> Storage:
+        """A view of what is under `name`, with this whole interface: its keys stand under `name::` in the storage.
+
+        What the view takes and lists is without that prefix. Views can be nested. Closing a view closes only the
+        view; closing the storage closes its views. A key's limit of 2,048 bytes counts the prefix.
+
+        >>> s = InMemoryStorage()
+        >>> ada = s.namespace("users").namespace("ada").sync
+        >>> ada.set("language", "Python")
+        >>> ada.keys(), s.sync.keys()
+        (['language'], ['users::ada::language'])
+        """
+
+    def close(self) -> Operation[None]:
+        """Waits for what is under way and lets go of everything. Idempotent; later calls raise StorageClosedError.
+
+        >>> s = InMemoryStorage().sync
+        >>> s.close()
+        >>> s.close()
+        >>> s.get("k")  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ...
+        rrag_storage.errors.StorageClosedError: ...
+        """
+
+    def _repr_html_(self) -> str: ...
+
+class InMemoryStorage(Storage):
+    """A storage in this process's memory, gone when the process ends.
+
+    It keeps a copy of its own of every value, counts what it holds, and frees what has expired.
+
+    Args:
+        url: `memory://`, for symmetry with the others.
+        max_keys: at most this many entries; None for no limit.
+        max_memory_bytes: at most this many bytes, keys and overhead included; None for no limit.
+        eviction: None: a write past a limit raises LimitExceededError and changes nothing. `"lru"`: the least
+            recently used entries go instead.
+        clock: a `ManualClock` that expiry and times follow instead of the system's clock: for tests.
+
+    Raises:
+        ConfigurationError: (a ValueError) an option that can't be used; the message names it.
+
+    >>> s = InMemoryStorage(max_keys=2, eviction="lru").sync
+    >>> s.mset({"a": 1, "b": 2})
+    >>> s.get("a")
+    1
+    >>> s.set("c", 3)
+    >>> s.keys()
+    ['a', 'c']
+    """
+
+    def __new__(
+        cls,
+        url: str = "memory://",
+        *,
+        max_keys: int | None = 100_000,
+        max_memory_bytes: int | None = 1_000_000_000,
+        eviction: Literal["lru"] | None = None,
+        clock: ManualClock | None = None,
+    ) -> Self: ...
+    @classmethod
+    def connect(
+        cls,
+        url: str = "memory://",
+        *,
+        max_keys: int | None = ...,
+        max_memory_bytes: int | None = ...,
+        eviction: Literal["lru"] | None = ...,
+        clock: ManualClock | None = ...,
+    ) -> Operation[Self]:
+        """A storage that is open, for symmetry with the others; the options are the constructor's.
+
+        >>> async def main():
+        ...     s = await InMemoryStorage.connect(max_keys=10)
+        ...     print(s.backend_name)
+        >>> asyncio.run(main())
+        in_memory
+        """
+
+    @classmethod
+    def with_config(cls, config: InMemoryConfig) -> Self:
+        """A storage with the options of `config`.
+
+        >>> s = InMemoryStorage.with_config(InMemoryConfig(max_keys=1)).sync
+        >>> s.set("a", 1)
+        >>> s.set("b", 2)  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ...
+        rrag_storage.errors.LimitExceededError: max_keys is reached: ...
+        """
+
+class DatabaseStorage(Storage):
+    """A storage in a database; today that is one SQLite file, shared by any number of processes.
+
+    The file is created, with mode 0600, where it does not exist; its directory must. Every awaited write is on disk:
+    it survives a killed process and, with `synchronous="full"`, a power cut.
+
+    Args:
+        url: `sqlite:PATH` or `sqlite://PATH` (so `sqlite:///var/x.db` is `/var/x.db`), taken literally;
+            `sqlite::memory:` for a private database that is gone when the storage is closed.
+        max_connections: at most this many readers at once, beside the one writer.
+        connection_timeout: how long an operation waits for the file, seconds or a timedelta.
+        enable_query_logging: log each operation, without keys and values, to the logger `rrag_storage.query`.
+        table: the name of the table, so that several storages can share a file.
+        synchronous: `"full"`: an awaited write survives a power cut. `"normal"`: faster; a power cut may take the
+            last moments before it, never consistency. A killed process loses nothing either way.
+        clock: a `ManualClock` that expiry and times follow instead of the system's clock: for tests.
+
+    Raises:
+        ConfigurationError: (a ValueError) an option or a url that can't be used; the message says which.
+
+    >>> async def main():
+    ...     async with DatabaseStorage("sqlite:memory.db") as s:
+    ...         await s.set("greeting", "hello")
+    ...     async with DatabaseStorage("sqlite:memory.db") as s:
+    ...         print(await s.get("greeting"))
+    >>> asyncio.run(main())
+    hello
+    """
+
+    def __new__(
+        cls,
+        url: str,
+        *,
+        max_connections: int = 4,
+        connection_timeout: Ttl = 30.0,
+        enable_query_logging: bool = False,
+        table: str = "rrag_storage",
+        synchronous: Literal["full", "normal"] = "full",
+        clock: ManualClock | None = None,
+    ) -> Self: ...
+    @classmethod
+    def connect(
+        cls,
+        url: str,
+        *,
+        max_connections: int = ...,
+        connection_timeout: Ttl = ...,
+        enable_query_logging: bool = ...,
+        table: str = ...,
+        synchronous: Literal["full", "normal"] = ...,
+        clock: ManualClock | None = ...,
+    ) -> Operation[Self]:
+        """Opens the database at once, so that a bad path fails here; the options are the constructor's.
+
+        Raises:
+            BackendUnavailableError: (a ConnectionError) the file can't be opened, or is no database of this library.
+
+        >>> async def main():
+        ...     s = await DatabaseStorage.connect("sqlite::memory:", max_connections=1)
+        ...     print(await s.health_check())
+        ...     await s.close()
+        >>> asyncio.run(main())
+        True
+        """
+
+    @classmethod
+    def with_config(cls, config: DatabaseConfig) -> Self:
+        """A storage with the options of `config`, not opened yet: `await` it to open it at once.
+
+        >>> config = DatabaseConfig(connection_string="sqlite::memory:", connection_timeout=5)
+        >>> s = DatabaseStorage.with_config(config)
+        >>> s.backend_name
+        'sqlite'
+        """
+
+@final
+class Transaction:
+    """Reads and writes that commit together: what `async with s.transaction() as tx:` gives.
+
+    It reads its own writes; nothing is visible outside before the commit at the end of the block; reads repeat: a key
+    gives the same answer throughout. After the block every call raises StorageError. The methods mean what they mean
+    on a storage; what they raise is raised at once, and the block may catch it and go on.
+
+    >>> with InMemoryStorage().sync as s:
+    ...     s.set("stock", 3)
+    ...     with s.transaction() as tx:
+    ...         left = tx.get("stock") - 1
+    ...         tx.set("stock", left)
+    ...         tx.set("sold::1", "a book")
+    ...     s.mget(["stock", "sold::1"])
+    [2, 'a book']
+    """
+
+    def __aenter__(self) -> Operation[Self]: ...
+    def __aexit__(
+        self,
+        kind: type[BaseException] | None = None,
+        error: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> Operation[bool]: ...
+    @overload
+    def get(self, key: str, default: None = None) -> Operation[Any | None]:
+        """The value under `key`, as this transaction sees it; `default` where it is missing."""
+
+    @overload
+    def get(self, key: str, default: _D) -> Operation[Any | _D]: ...
+    def get_entry(self, key: str) -> Operation[MemoryEntry | None]:
+        """The entry under `key`; of a key written in this transaction, the write that is waiting to be committed."""
+
+    @overload
+    def mget(self, keys: Iterable[str], default: None = None) -> Operation[list[Any | None]]:
+        """The values under `keys`, in their order, with `default` where one is missing."""
+
+    @overload
+    def mget(self, keys: Iterable[str], default: _D) -> Operation[list[Any | _D]]: ...
+    def exists(self, key: str) -> Operation[bool]:
+        """Whether `key` is there, as this transaction sees it."""
+
+    def set(self, key: str, value: Value, ttl: Ttl | None = None) -> Operation[None]:
+        """Stores `value` under `key` at the commit."""
+
+    def set_if_absent(self, key: str, value: Value, ttl: Ttl | None = None) -> Operation[bool]:
+        """Stores `value` at the commit if `key` holds nothing; whether it will."""
+
+    def mset(self, items: Mapping[str, Any] | Iterable[tuple[str, Any]], ttl: Ttl | None = None) -> Operation[None]:
+        """Stores many values at the commit."""
+
+    def delete(self, key: str) -> Operation[bool]:
+        """Deletes `key` at the commit; whether it was there."""
+
+    def mdelete(self, keys: Iterable[str]) -> Operation[int]:
+        """Deletes `keys` at the commit; how many of them were there."""
+
+    def increment(self, key: str, by: int = 1) -> Operation[int]:
+        """Adds `by` to the integer under `key` at the commit; the new value."""
+
+@final
+class MemoryValue:
+    """A value with its kind, as the storage holds it. Immutable; equal to another of its kind and to its native twin.
+
+    Storing one is the same as storing the object it was made from. Only `MemoryValue.json` makes something that no
+    plain Python object does: a JSON document.
+
+    >>> value = MemoryValue.from_python([1, 2.5, "three"])
+    >>> value.kind
+    'list'
+    >>> value == [1, 2.5, "three"]
+    True
+    """
+
+    @staticmethod
+    def from_python(obj: Value) -> MemoryValue:
+        """The value of a Python object.
+
+        Raises:
+            UnsupportedTypeError: (a TypeError) an object that can't be stored exactly; the message names its path.
+
+        >>> MemoryValue.from_python(b"abc").kind
+        'bytes'
+        """
+
+    @staticmethod
+    def json(obj: Any) -> MemoryValue:
+        """A JSON document: None, bool, int, finite float, str, list, tuple (becomes a list), dict with str keys.
+
+        Raises:
+            UnsupportedTypeError: (a TypeError) anything that JSON can't express, nan and infinity included.
+
+        >>> value = MemoryValue.json({"sizes": (1, 2)})
+        >>> value.kind, value.to_python()
+        ('json', {'sizes': [1, 2]})
+        """
+
+    def to_python(self) -> Any:
+        """The value as a native Python object, a new one each time.
+
+        >>> MemoryValue.from_python((1, "a")).to_python()
+        (1, 'a')
+        """
+
+    @property
+    def kind(self) -> _Kind:
+        """What it is, by name.
+
+        null boolean integer float string bytes list map tuple set frozenset datetime date time timedelta decimal uuid
+        array json.
+
+        >>> MemoryValue.from_python(None).kind
+        'null'
+        """
+
+    def as_string(self) -> str | None:
+        """The str, or None where the kind is not `string`.
+
+        >>> MemoryValue.from_python("a").as_string(), MemoryValue.from_python(1).as_string()
+        ('a', None)
+        """
+
+    def as_integer(self) -> int | None:
+        """The int, or None where the kind is not `integer`.
+
+        >>> MemoryValue.from_python(2**70).as_integer()
+        1180591620717411303424
+        """
+
+    def as_float(self) -> float | None:
+        """The float, or None where the kind is not `float`.
+
+        >>> MemoryValue.from_python(0.5).as_float()
+        0.5
+        """
+
+    def as_boolean(self) -> bool | None:
+        """The bool, or None where the kind is not `boolean`.
+
+        >>> MemoryValue.from_python(True).as_boolean(), MemoryValue.from_python(1).as_boolean()
+        (True, None)
+        """
+
+    def as_json(self) -> Any | None:
+        """The document as a Python object, or None where the kind is not `json`.
+
+        >>> MemoryValue.json([1, None]).as_json()
+        [1, None]
+        """
+
+    def as_bytes(self) -> bytes | None:
+        """The bytes, or None where the kind is not `bytes`.
+
+        >>> MemoryValue.from_python(b"abc").as_bytes()
+        b'abc'
+        """
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class MemoryEntry:
+    """A value with what the storage knows of it. Equal to another if all of it is.
+
+    >>> s = InMemoryStorage().sync
+    >>> s.set("users::ada", {"born": 1815}, ttl=60)
+    >>> entry = s.get_entry("users::ada")
+    >>> entry.key, entry.value, entry.kind
+    ('users::ada', {'born': 1815}, 'map')
+    >>> round((entry.expires_at - entry.updated_at).total_seconds())
+    60
+    """
+
+    @property
+    def key(self) -> str:
+        """The key, as the storage or view that gave the entry spells it."""
+
+    @property
+    def value(self) -> Any:
+        """The value as a native Python object, a new one at each access."""
+
+    @property
+    def created_at(self) -> datetime:
+        """When the key was first written; overwriting keeps it. Aware, UTC."""
+
+    @property
+    def updated_at(self) -> datetime:
+        """When it was last written, a change of its expiry included. Aware, UTC."""
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When it expires, or None where it never does. Aware, UTC."""
+
+    @property
+    def version(self) -> int:
+        """The token of this very write, for `compare_and_set`: random, compared for equality only."""
+
+    @property
+    def size_bytes(self) -> int:
+        """The size of the encoded value in bytes."""
+
+    @property
+    def kind(self) -> _Kind:
+        """The value's kind, as `MemoryValue.kind`."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+    def _repr_html_(self) -> str: ...
+
+@final
+class MemoryStats:
+    """Figures on a storage or a view, as they were at `last_updated`.
+
+    >>> s = InMemoryStorage().sync
+    >>> s.set("users::ada", "x" * 1000)
+    >>> stats = s.stats()
+    >>> stats.total_keys, stats.memory_bytes > 1000
+    (1, True)
+    """
+
+    @property
+    def total_keys(self) -> int:
+        """How many entries there are."""
+
+    @property
+    def memory_bytes(self) -> int:
+        """What they take, in bytes: of this process's memory, or of the file."""
+
+    @property
+    def backend_type(self) -> str:
+        """The backend's name."""
+
+    @property
+    def namespace_count(self) -> int:
+        """How many first-level namespaces there are."""
+
+    @property
+    def last_updated(self) -> datetime:
+        """When the figures were taken. Aware, UTC."""
+
+    @property
+    def extra(self) -> dict[str, float]:
+        """The backend's further figures, by name."""
+
+    def _repr_html_(self) -> str: ...
+
+@final
+class MemoryQuery:
+    """The filters of `keys`, `items` and `entries` in one object. Immutable: each `with_…` gives a new one.
+
+    `Storage.keys` explains the filters.
+
+    >>> query = MemoryQuery(namespace="users").with_limit(10)
+    >>> query.namespace, query.limit, query.offset
+    ('users', 10, 0)
+    """
+
+    def __new__(
+        cls,
+        *,
+        namespace: str | None = None,
+        prefix: str | None = None,
+        pattern: str | None = None,
+        after: str | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+        sort_order: SortOrder = ...,
+    ) -> Self: ...
+    @property
+    def namespace(self) -> str | None:
+        """Keys under this namespace."""
+
+    @property
+    def prefix(self) -> str | None:
+        """Keys that start with this, literally."""
+
+    @property
+    def pattern(self) -> str | None:
+        """A glob over the whole key where it holds `*`, `?` or `[`; else a literal prefix."""
+
+    @property
+    def after(self) -> str | None:
+        """Keys greater than this one in key order."""
+
+    @property
+    def limit(self) -> int | None:
+        """At most this many."""
+
+    @property
+    def offset(self) -> int:
+        """Without the first so many."""
+
+    @property
+    def sort_order(self) -> SortOrder:
+        """The order."""
+
+    def with_namespace(self, namespace: str) -> MemoryQuery:
+        """The same query, of keys under `namespace`."""
+
+    def with_prefix(self, prefix: str) -> MemoryQuery:
+        """The same query, of keys that start with `prefix`."""
+
+    def with_pattern(self, pattern: str) -> MemoryQuery:
+        """The same query, of keys that match `pattern`."""
+
+    def with_after(self, after: str) -> MemoryQuery:
+        """The same query, of keys greater than `after`."""
+
+    def with_limit(self, limit: int) -> MemoryQuery:
+        """The same query, of at most `limit` keys."""
+
+    def with_offset(self, offset: int) -> MemoryQuery:
+        """The same query, without the first `offset` keys."""
+
+    def with_sort_order(self, sort_order: SortOrder) -> MemoryQuery:
+        """The same query in another order."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    __hash__: ClassVar[None]  # type: ignore[assignment]  # equal queries are compared, never hashed
+
+@final
+class SortOrder:
+    """The order of listings. Keys are compared by code point.
+
+    >>> s = InMemoryStorage().sync
+    >>> s.set("b", 1)
+    >>> s.set("a", 2)
+    >>> s.keys(), s.keys(sort_order=SortOrder.CREATED_ASC)
+    (['a', 'b'], ['b', 'a'])
+    """
+
+    KEY_ASC: ClassVar[SortOrder]
+    """By key, ascending: the default."""
+    KEY_DESC: ClassVar[SortOrder]
+    """By key, descending."""
+    CREATED_ASC: ClassVar[SortOrder]
+    """By creation, the oldest first."""
+    CREATED_DESC: ClassVar[SortOrder]
+    """By creation, the newest first."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class InMemoryConfig:
+    """The options of `InMemoryStorage`, which explains them; `InMemoryStorage.with_config(config)` uses them.
+
+    >>> InMemoryConfig(max_keys=1_000, eviction="lru").max_keys
+    1000
+    """
+
+    def __new__(
+        cls,
+        *,
+        max_keys: int | None = 100_000,
+        max_memory_bytes: int | None = 1_000_000_000,
+        eviction: Literal["lru"] | None = None,
+    ) -> Self: ...
+    max_keys: int | None
+    """At most this many entries."""
+    max_memory_bytes: int | None
+    """At most this many bytes."""
+    eviction: Literal["lru"] | None
+    """What goes past a limit."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    __hash__: ClassVar[None]  # type: ignore[assignment]  # it can be changed, so it can't be hashed
+
+@final
+class DatabaseConfig:
+    """The options of `DatabaseStorage`, which explains them; `DatabaseStorage.with_config(config)` uses them.
+
+    >>> DatabaseConfig(connection_string="sqlite:memory.db").max_connections
+    4
+    """
+
+    def __new__(
+        cls,
+        connection_string: str,
+        *,
+        max_connections: int = 4,
+        connection_timeout: Ttl = 30.0,
+        enable_query_logging: bool = False,
+        table: str = "rrag_storage",
+        synchronous: Literal["full", "normal"] = "full",
+    ) -> Self: ...
+    connection_string: str
+    """The url."""
+    max_connections: int
+    """At most this many readers at once."""
+    connection_timeout: float
+    """How long an operation waits, in seconds."""
+    enable_query_logging: bool
+    """Whether operations are logged."""
+    table: str
+    """The name of the table."""
+    synchronous: Literal["full", "normal"]
+    """What an awaited write survives."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    __hash__: ClassVar[None]  # type: ignore[assignment]  # it can be changed, so it can't be hashed
+
+@final
+class ManualClock:
+    """A clock for tests: it stands still until `advance` moves it. Give it to a storage as `clock=`.
+
+    Starts at `start` (an aware datetime), or at the present time.
+
+    >>> clock = ManualClock()
+    >>> s = InMemoryStorage(clock=clock).sync
+    >>> s.set("k", 1, ttl=60)
+    >>> clock.advance(61)
+    >>> s.exists("k")
+    False
+    """
+
+    def __new__(cls, start: datetime | None = None) -> Self: ...
+    def advance(self, by: Ttl) -> None:
+        """Moves the clock forward by seconds or a timedelta.
+
+        >>> clock = ManualClock()
+        >>> before = clock.now()
+        >>> clock.advance(1.5)
+        >>> (clock.now() - before).total_seconds()
+        1.5
+        """
+
+    def now(self) -> datetime:
+        """What the clock shows, aware, UTC.
+
+        >>> from datetime import datetime, timezone
+        >>> ManualClock(datetime(2030, 1, 1, tzinfo=timezone.utc)).now().isoformat()
+        '2030-01-01T00:00:00+00:00'
+        """
+
+def connect(
+    url: str,
+    *,
+    max_keys: int | None = ...,
+    max_memory_bytes: int | None = ...,
+    eviction: Literal["lru"] | None = ...,
+    max_connections: int = ...,
+    connection_timeout: Ttl = ...,
+    enable_query_logging: bool = ...,
+    table: str = ...,
+    synchronous: Literal["full", "normal"] = ...,
+    clock: ManualClock | None = ...,
+) -> Storage:
+    """The storage of a url, not opened yet: `InMemoryStorage` for `memory://`, `DatabaseStorage` for `sqlite:…`.
+
+    `await connect(url)` opens it at once. The options are those of the class.
+
+    Raises:
+        ConfigurationError: (a ValueError) an option that can't be used, or a url, one of another backend included.
+        TypeError: an option that the class does not have.
+
+    >>> connect("memory://", max_keys=10).backend_name
+    'in_memory'
+    >>> async def main():
+    ...     s = await connect("sqlite::memory:")
+    ...     print(s.backend_name)
+    ...     await s.close()
+    >>> asyncio.run(main())
+    sqlite
+    """

@@ -1,0 +1,52 @@
+"""What a backend can do: the suite tests what is there, and asserts the refusal of what isn't."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Test = TypeVar("Test", bound=Callable[..., object])
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a backend promises beyond the contract's core. The defaults are the whole contract.
+
+    Attributes:
+        transactions: `transaction()` and `transact()` work; else they raise `UnsupportedOperationError`.
+        atomic_mset: Nobody sees an `mset` half done, and a concurrent one never mixes with it.
+        created_order: Listings sort by creation; else `SortOrder.CREATED_*` raises `UnsupportedOperationError`.
+        max_key_bytes: The longest key in bytes of UTF-8; for a view, less the prefix that it puts before each key.
+    """
+
+    transactions: bool = True
+    atomic_mset: bool = True
+    created_order: bool = True
+    max_key_bytes: int = 2048
+
+
+def requires(capability: str) -> Callable[[Test], Test]:
+    """Marks a test that only a backend with this capability runs."""
+    return _mark(capability, wanted=True)
+
+
+def requires_not(capability: str) -> Callable[[Test], Test]:
+    """Marks a test of the refusal: only a backend without this capability runs it."""
+    return _mark(capability, wanted=False)
+
+
+def _mark(capability: str, *, wanted: bool) -> Callable[[Test], Test]:
+    def mark(test: Test) -> Test:
+        test.storage_capability = (capability, wanted)  # type: ignore[attr-defined]
+        return test
+
+    return mark
+
+
+def applies(test: object, capabilities: Capabilities) -> bool:
+    """Whether a backend with these capabilities runs `test`."""
+    needed = getattr(test, "storage_capability", None)
+    return needed is None or bool(getattr(capabilities, needed[0])) is needed[1]

@@ -1,0 +1,352 @@
+"""Urls, options and configuration classes: what is taken, and how what isn't is refused."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import rrag_storage
+from rrag_storage import (
+    ConfigurationError,
+    DatabaseConfig,
+    DatabaseStorage,
+    InMemoryConfig,
+    InMemoryStorage,
+    ManualClock,
+    Storage,
+    StorageError,
+    UnsupportedOperationError,
+    connect,
+)
+from rrag_storage.testing import asynchronous
+
+SECRET = "hunter2"
+
+# An option of the wrong type is a wrong type and a wrong option.
+WRONG_TYPE = (TypeError, ConfigurationError)
+
+
+@asynchronous
+async def test_connect_picks_the_class(tmp_path: Path) -> None:
+    for url, kind, name in (
+        ("memory://", InMemoryStorage, "in_memory"),
+        ("sqlite::memory:", DatabaseStorage, "sqlite"),
+        (f"sqlite:{tmp_path}/a.db", DatabaseStorage, "sqlite"),
+    ):
+        storage = connect(url)
+        assert type(storage) is kind
+        assert isinstance(storage, Storage)
+        assert storage.backend_name == name
+        assert storage.closed is False
+        assert await storage is storage
+        await storage.set("key", 1)
+        assert await storage.get("key") == 1
+        await storage.close()
+
+
+@asynchronous
+async def test_connect_hands_its_options_on(tmp_path: Path) -> None:
+    clock = ManualClock()
+    storage = connect("memory://", max_keys=1, clock=clock)
+    await storage.set("key", 1, ttl=5)
+    with pytest.raises(rrag_storage.LimitExceededError):
+        await storage.set("other", 1)
+    clock.advance(6)
+    await storage.set("other", 1)
+    table = await connect(f"sqlite:{tmp_path}/a.db", table="mine", synchronous="normal", connection_timeout=5)
+    await table.set("key", 1)
+    await table.close()
+    assert await DatabaseStorage(f"sqlite:{tmp_path}/a.db").exists("key") is False
+    assert await DatabaseStorage(f"sqlite:{tmp_path}/a.db", table="mine").exists("key") is True
+
+
+@pytest.mark.parametrize(
+    ("prefix", "absolute"), [("sqlite:", True), ("sqlite://", True), ("sqlite:", False), ("sqlite://", False)]
+)
+@pytest.mark.parametrize(
+    "name",
+    ["memory.db", "with blank.db", "50%25.db", "a%20b", "caf\u00e9.db", "#1", "a&b=c", "it's.db", 'a"b', "-", "x y/z"],
+)
+def test_a_path_is_literal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prefix: str, absolute: bool, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    target = tmp_path / name
+    target.parent.mkdir(exist_ok=True)
+    with DatabaseStorage(prefix + (str(target) if absolute else name)).sync as storage:
+        storage.set("key", 1)
+        assert target.is_file()
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [target]
+
+
+def test_a_relative_path_is_that_of_the_opening(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.mkdir()
+    other.mkdir()
+    monkeypatch.chdir(one)
+    with DatabaseStorage("sqlite:memory.db").sync as storage:
+        storage.set("key", 1)
+        monkeypatch.chdir(other)
+        assert storage.get("key") == 1
+        storage.set("key", 2)
+    assert (one / "memory.db").is_file()
+    assert list(other.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "memory",
+        "/a/path.db",
+        "sqlite",
+        "sqlite:",
+        "sqlite://",
+        "sqlite:file.db?mode=ro",
+        "sqlite:file.db?cache=shared&mode=memory",
+        "sqlite::memory:?cache=shared",
+        "sqlite:nul\0.db",
+        "memory://host",
+        "memory://?max_keys=1",
+        "http://example.org",
+        "file.db",
+        ":memory:",
+        "sqlite3:file.db",
+        "pickle:file",
+    ],
+)
+def test_a_url_that_is_refused(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StorageError) as refused:
+        connect(url)
+    assert isinstance(refused.value, ConfigurationError | UnsupportedOperationError)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"postgres://ada:{SECRET}@localhost/db",
+        f"postgresql://ada:{SECRET}@localhost/db?sslmode=require",
+        f"mysql://ada:{SECRET}@localhost/db",
+        f"mariadb://ada:{SECRET}@localhost/db",
+        f"redis://:{SECRET}@localhost:6379/0",
+        f"rediss://ada:{SECRET}@localhost",
+        f"redis+cluster://ada:{SECRET}@localhost",
+        f"s3://{SECRET}:{SECRET}@bucket/prefix",
+        f"unknown://ada:{SECRET}@localhost",
+        f"{SECRET}",
+        f"{SECRET}://x",
+        f"sqlite:memory.db?key={SECRET}",
+        f"memory://ada:{SECRET}@localhost",
+    ],
+)
+def test_a_refusal_never_repeats_a_secret(url: str) -> None:
+    try:
+        storage = connect(url)
+    except (ConfigurationError, UnsupportedOperationError) as refused:
+        shown = [str(refused), repr(refused), repr(refused.__cause__), repr(refused.__context__)]
+        if not url.startswith(SECRET):
+            assert not any(SECRET in text for text in shown)
+        assert len(str(refused)) > 20
+    else:
+        assert SECRET not in repr(storage)
+        assert SECRET not in storage.url
+        assert SECRET not in storage._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"max_keys": 0}, ConfigurationError),
+        ({"max_keys": -1}, ConfigurationError),
+        ({"max_keys": "3"}, WRONG_TYPE),
+        ({"max_keys": 1.5}, WRONG_TYPE),
+        ({"max_memory_bytes": 0}, ConfigurationError),
+        ({"max_memory_bytes": -5}, ConfigurationError),
+        ({"max_memory_bytes": "1 GB"}, WRONG_TYPE),
+        ({"eviction": "lfu"}, ConfigurationError),
+        ({"eviction": ""}, ConfigurationError),
+        ({"eviction": 1}, WRONG_TYPE),
+        ({"clock": 5}, WRONG_TYPE),
+        ({"table": "x"}, WRONG_TYPE),
+        ({"maximum": 5}, TypeError),
+    ],
+    ids=str,
+)
+def test_options_in_memory_that_are_refused(options: dict[str, Any], error: Any) -> None:
+    (name,) = options
+    with pytest.raises(error, match=name) as refused:
+        InMemoryStorage(**options)
+    if isinstance(refused.value, ConfigurationError):
+        assert isinstance(refused.value, ValueError)
+    with pytest.raises(error):
+        connect("memory://", **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"max_connections": 0}, ConfigurationError),
+        ({"max_connections": -1}, ConfigurationError),
+        ({"max_connections": "4"}, WRONG_TYPE),
+        ({"connection_timeout": 0}, ConfigurationError),
+        ({"connection_timeout": -1.5}, ConfigurationError),
+        ({"connection_timeout": float("nan")}, ConfigurationError),
+        ({"connection_timeout": float("inf")}, ConfigurationError),
+        ({"connection_timeout": timedelta(0)}, ConfigurationError),
+        ({"connection_timeout": "30"}, WRONG_TYPE),
+        ({"connection_timeout": True}, WRONG_TYPE),
+        ({"enable_query_logging": "yes"}, WRONG_TYPE),
+        ({"table": ""}, ConfigurationError),
+        ({"table": "a b"}, ConfigurationError),
+        ({"table": "a;b"}, ConfigurationError),
+        ({"table": 1}, WRONG_TYPE),
+        ({"synchronous": "off"}, ConfigurationError),
+        ({"synchronous": ""}, ConfigurationError),
+        ({"synchronous": 2}, WRONG_TYPE),
+        ({"clock": 5}, WRONG_TYPE),
+        ({"max_keys": 5}, WRONG_TYPE),
+        ({"maximum": 5}, TypeError),
+    ],
+    ids=str,
+)
+def test_options_of_databases_that_are_refused(options: dict[str, Any], error: Any, tmp_path: Path) -> None:
+    (name,) = options
+    url = f"sqlite:{tmp_path}/a.db"
+    with pytest.raises(error, match=name):
+        DatabaseStorage(url, **options)
+    with pytest.raises(error):
+        connect(url, **options)
+    with pytest.raises(error):
+        asyncio.run(DatabaseStorage.connect(url, **options))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("url", [None, 1, b"memory://", Path("memory.db")], ids=repr)
+def test_a_url_that_is_no_str(url: Any) -> None:
+    for make in (connect, DatabaseStorage, InMemoryStorage):
+        with pytest.raises(TypeError):
+            make(url)
+
+
+def test_a_class_refuses_the_urls_of_the_other() -> None:
+    with pytest.raises(ConfigurationError):
+        DatabaseStorage("memory://")
+    with pytest.raises(ConfigurationError):
+        InMemoryStorage("sqlite::memory:")
+
+
+@pytest.mark.parametrize("timeout", [5, 5.0, timedelta(seconds=5)], ids=repr)
+@asynchronous
+async def test_a_timeout_is_seconds_or_a_timedelta(timeout: Any, tmp_path: Path) -> None:
+    async with DatabaseStorage(f"sqlite:{tmp_path}/a.db", connection_timeout=timeout) as storage:
+        assert await storage.health_check() is True
+    config = DatabaseConfig("sqlite::memory:", connection_timeout=timeout)
+    assert config.connection_timeout == 5.0
+
+
+@asynchronous
+async def test_in_memory_config() -> None:
+    config = InMemoryConfig()
+    assert (config.max_keys, config.max_memory_bytes, config.eviction) == (100_000, 1_000_000_000, None)
+    config = InMemoryConfig(max_keys=2, max_memory_bytes=10_000, eviction="lru")
+    assert config == InMemoryConfig(max_keys=2, max_memory_bytes=10_000, eviction="lru")
+    assert config != InMemoryConfig()
+    assert "max_keys=2" in repr(config)
+    storage = await InMemoryStorage.with_config(config)
+    assert type(storage) is InMemoryStorage
+    await storage.mset({"a": 1, "b": 2})
+    await storage.set("c", 3)
+    assert await storage.keys() == ["b", "c"]
+
+
+@asynchronous
+async def test_database_config(tmp_path: Path) -> None:
+    url = f"sqlite:{tmp_path}/a.db"
+    config = DatabaseConfig(connection_string=url)
+    assert (config.connection_string, config.max_connections, config.connection_timeout) == (url, 4, 30.0)
+    assert (config.enable_query_logging, config.table, config.synchronous) == (False, "rrag_storage", "full")
+    config = DatabaseConfig(
+        connection_string=url,
+        max_connections=2,
+        connection_timeout=1.5,
+        enable_query_logging=False,
+        table="mine",
+        synchronous="normal",
+    )
+    assert config == DatabaseConfig(url, max_connections=2, connection_timeout=1.5, table="mine", synchronous="normal")
+    assert config != DatabaseConfig(url)
+    assert "table='mine'" in repr(config).replace('"', "'")
+    storage = await DatabaseStorage.with_config(config)
+    assert type(storage) is DatabaseStorage
+    await storage.set("key", 1)
+    await storage.close()
+    lazy = DatabaseStorage.with_config(config)
+    assert await lazy.get("key") == 1
+    await lazy.close()
+
+
+@pytest.mark.parametrize("options", [{"max_keys": 0}, {"eviction": "lfu"}, {"max_memory_bytes": -1}], ids=str)
+def test_an_in_memory_config_that_is_refused(options: dict[str, Any]) -> None:
+    (name,) = options
+    with pytest.raises(ConfigurationError, match=name):
+        InMemoryStorage.with_config(InMemoryConfig(**options))
+
+
+@pytest.mark.parametrize(
+    "options", [{"max_connections": 0}, {"connection_timeout": -1}, {"table": ";"}, {"synchronous": "off"}], ids=str
+)
+def test_a_database_config_that_is_refused(options: dict[str, Any]) -> None:
+    (name,) = options
+    with pytest.raises(ConfigurationError, match=name):
+        DatabaseStorage.with_config(DatabaseConfig("sqlite::memory:", **options))
+
+
+def test_a_config_of_the_other_class() -> None:
+    with pytest.raises(TypeError):
+        InMemoryStorage.with_config(DatabaseConfig("sqlite::memory:"))
+    with pytest.raises(TypeError):
+        DatabaseStorage.with_config(InMemoryConfig())
+
+
+def test_query_logging_shows_operations_and_no_values(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with (
+        caplog.at_level("DEBUG"),
+        DatabaseStorage(f"sqlite:{tmp_path}/a.db", enable_query_logging=True).sync as storage,
+    ):
+        storage.set("key", {"password": SECRET})
+        storage.get("key")
+    assert caplog.records
+    assert SECRET not in caplog.text
+    caplog.clear()
+    with caplog.at_level("DEBUG"), DatabaseStorage(f"sqlite:{tmp_path}/a.db").sync as storage:
+        storage.set("key", 1)
+    assert not caplog.records
+
+
+@asynchronous
+async def test_a_manual_clock() -> None:
+    clock = ManualClock()
+    before = clock.now()
+    assert before.utcoffset() == timedelta(0)
+    clock.advance(1.5)
+    clock.advance(timedelta(milliseconds=250))
+    assert clock.now() - before == timedelta(seconds=1.75)
+    for by in ("1", None, object()):
+        with pytest.raises(TypeError):
+            clock.advance(by)
+    one, other = InMemoryStorage(clock=clock), InMemoryStorage(clock=clock)
+    await one.set("key", 1, ttl=5)
+    await other.set("key", 1, ttl=50)
+    clock.advance(6)
+    assert (await one.exists("key"), await other.exists("key")) == (False, True)
+
+
+def test_the_version_is_the_distributions() -> None:
+    assert isinstance(rrag_storage.__version__, str)
+    assert rrag_storage.__version__[0].isdigit()
+    assert set(rrag_storage.__all__) <= set(dir(rrag_storage))
