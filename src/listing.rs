@@ -1,12 +1,11 @@
 //! Listings: a query becomes a key range, an order and a filter, and is read page by page.
 
-use std::sync::Arc;
-
 use crate::engine::{Engine, KeyRange, Row, Scan};
 use crate::error::Result;
 use crate::glob::{Glob, is_glob};
 use crate::key::SEPARATOR;
 use crate::memory::MemoryQuery;
+use crate::storage::Storage;
 
 /// The first page is small, so that a caller who wants a few pays for a few; each next one is twice as large.
 const FIRST_PAGE: usize = 128;
@@ -17,7 +16,7 @@ const LARGEST_PAGE: usize = 65_536;
 ///
 /// Entries that are written or deleted meanwhile may or may not be seen; every other entry is seen once.
 pub struct Listing<E: ?Sized> {
-    engine: Arc<E>,
+    storage: Storage<E>,
     scan: Scan,
     page: usize,
     filter: Option<Glob>,
@@ -30,13 +29,14 @@ pub struct Listing<E: ?Sized> {
 
 impl<E: ?Sized> Clone for Listing<E> {
     fn clone(&self) -> Self {
-        Self { engine: Arc::clone(&self.engine), scan: self.scan.clone(), filter: self.filter.clone(), ..*self }
+        Self { storage: self.storage.clone(), scan: self.scan.clone(), filter: self.filter.clone(), ..*self }
     }
 }
 
 impl<E: Engine + ?Sized> Listing<E> {
-    /// A listing of what `query` asks for under `prefix`, with records or with keys alone.
-    pub fn new(engine: Arc<E>, prefix: &str, query: &MemoryQuery, records: bool) -> Self {
+    /// A listing of what `query` asks for, with records or with keys alone.
+    pub(crate) fn new(storage: Storage<E>, query: &MemoryQuery, records: bool) -> Self {
+        let prefix = storage.prefix();
         let mut range = KeyRange::prefix(prefix);
         let mut narrow = |rest: &str| {
             let whole = KeyRange::prefix(&format!("{prefix}{rest}"));
@@ -64,7 +64,8 @@ impl<E: Engine + ?Sized> Listing<E> {
         let remaining = query.limit.unwrap_or(usize::MAX);
         let done = remaining == 0 || range.is_empty();
         let scan = Scan { range, order: query.sort_order, after: None, limit: 1, records };
-        Self { engine, scan, page: FIRST_PAGE, filter, skip: prefix.len(), offset: query.offset, remaining, done }
+        let skip = prefix.len();
+        Self { storage, scan, page: FIRST_PAGE, filter, skip, offset: query.offset, remaining, done }
     }
 
     /// Whether everything was listed.
@@ -89,7 +90,7 @@ impl<E: Engine + ?Sized> Listing<E> {
         let mut scan = self.scan.clone();
         scan.limit = self.page.min(wanted);
         self.page = (self.page * 2).min(LARGEST_PAGE);
-        let page = self.engine.scan(scan).await?;
+        let page = self.storage.scan(scan).await?;
         match page.rows.last() {
             Some(last) if page.more => self.scan.after = Some(last.cursor()),
             _ => self.done = true,

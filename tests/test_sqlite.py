@@ -298,7 +298,7 @@ class TestOpening:
         with contextlib.ExitStack() as stack:
             storage = at(path).sync
             stack.callback(storage.close)
-            for number in range(2_000):
+            for number in range(0, 2_000, 37):
                 try:
                     assert storage.get(f"key-{number:04}") in ([number], None)
                 except StorageError:

@@ -3,22 +3,29 @@
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use super::entry::{Entry, MAX_KEY};
 use super::limits::{Eviction, Size};
 use super::locked::{ALL, Locked};
 use super::shard::{MAX_ENTRIES, Shard};
 use super::{InMemoryEngine, Now, SHARDS};
-use crate::engine::{Batch, Change, ChangeFn, Check, Commit, Record, Updated, Write};
+use crate::engine::{Batch, Change, ChangeFn, Check, Commit, NewRecord, Record, Updated, Write};
 use crate::error::{Error, KeyProblem, Result};
 use crate::key::Key;
+use crate::sync::lock;
 
 type Writes = [(Key, Write)];
 type Hashes = SmallVec<[u64; 4]>;
 
 impl InMemoryEngine {
     pub(super) fn commit_now(&self, batch: &Batch) -> Result<Commit> {
+        if let ([], [(key, Write::Put(new))]) = (&*batch.checks, &*batch.writes)
+            && let Some(commit) = self.replace_now(key, new)
+        {
+            self.expect_expiries(&batch.writes);
+            return Ok(commit);
+        }
         let hashes: Hashes = batch.writes.iter().map(|(key, _)| self.hash(key)).collect();
         let checks: Hashes = batch.checks.iter().map(|(key, _)| self.hash(key)).collect();
         let mask = self.mask(&hashes) | self.mask(&checks);
@@ -40,6 +47,36 @@ impl InMemoryEngine {
             self.write(&mut locked, &batch.writes, &hashes, &now).map(Commit::Done)
         })
         .inspect(|_| self.expect_expiries(&batch.writes))
+    }
+
+    /// Replaces a live record, which most writes do, with one look-up. `None`, and nothing done, where it is not that
+    /// simple.
+    fn replace_now(&self, key: &Key, new: &NewRecord) -> Option<Commit> {
+        if self.limits.eviction == Eviction::Lru {
+            return None;
+        }
+        let hash = self.hash(key);
+        let mut shard = lock(self.shards.get(self.index(hash))?);
+        self.check_open().ok()?;
+        let id = shard.find(hash, key.as_bytes())?;
+        let old = shard.entry(id).filter(|entry| Now::new(&self.clock).is_live(entry))?;
+        if old.expires_at().is_some() != new.meta.expires_at.is_some() {
+            // The list of expiries grows or shrinks with it.
+            return None;
+        }
+        let mut meta = new.meta;
+        if !new.force_created {
+            meta.created_at = old.created_at();
+        }
+        let (given_up, taken) = (old.heap_bytes(), Entry::heap_bytes_of(key.len(), &meta, new.body.len()));
+        let mut reserved = Size::default();
+        if !self.limits.are_none() && taken > given_up {
+            reserved = self.totals.reserve(Size::of(0, taken - given_up), &self.limits).ok()?;
+        }
+        let before = shard.heap_bytes();
+        shard.replace(id, Entry::new(key.as_bytes(), &meta, &new.body));
+        self.totals.add(Size::of(0, shard.heap_bytes()) - Size::of(0, before) - reserved);
+        Some(Commit::Done(smallvec![true]))
     }
 
     pub(super) fn update_now(&self, keys: &[Key], change: &ChangeFn) -> Result<Vec<Updated>> {
