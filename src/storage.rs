@@ -14,8 +14,8 @@ use crate::answer::Answer;
 use crate::clock::Clock;
 use crate::codec::{self, Encoded, Kind};
 use crate::engine::{
-    Announced, Batch, Change, ChangeFn, Check, Commit, Engine, EngineStats, KeyRange, Meta, NewRecord, Record, Updated,
-    Write,
+    Announced, Batch, Change, ChangeFn, Check, Commit, Engine, EngineStats, KeyRange, Meta, NewRecord, Page, Record,
+    Scan, Updated, Write,
 };
 use crate::error::{Error, Result};
 use crate::key::{Key, SEPARATOR};
@@ -281,7 +281,13 @@ impl<E: Engine + ?Sized> Storage<E> {
     /// A listing of what `query` asks for, to be read page by page.
     pub fn list(&self, query: &MemoryQuery, records: bool) -> Result<Listing<E>> {
         self.check_open()?;
-        Ok(Listing::new(Arc::clone(&self.engine), &self.prefix, query, records))
+        Ok(Listing::new(self.clone(), query, records))
+    }
+
+    /// A page of the engine's keys.
+    pub(crate) fn scan(&self, scan: Scan) -> Answer<Result<Page>> {
+        attempt!(self.check_open());
+        self.engine.scan(scan)
     }
 
     fn range(&self, namespace: Option<&str>, prefix: Option<&str>) -> KeyRange {
