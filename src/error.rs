@@ -41,7 +41,7 @@ pub enum Error {
     #[error("this transaction is over; begin a new one with transaction()")]
     TransactionFinished,
     /// A stored record can't be read: cut, changed, or not written by this library.
-    #[error("the record under key {key:?} is damaged: {reason}")]
+    #[error("{} is damaged: {reason}; restore it from a copy, or delete it", place(key))]
     Corrupted {
         /// The key under which the record stands; empty where it is not known.
         key: String,
@@ -145,6 +145,11 @@ impl fmt::Display for KeyProblem {
     }
 }
 
+/// What is damaged: a record, or what holds them all.
+fn place(key: &str) -> String {
+    if key.is_empty() { "the stored data".to_owned() } else { format!("the record under key {key:?}") }
+}
+
 impl Error {
     /// Whether the same call may succeed later, with nothing changed by the caller.
     pub fn is_retryable(&self) -> bool {
@@ -154,6 +159,7 @@ impl Error {
     /// The key the error is about, where there is one.
     pub fn key(&self) -> Option<&str> {
         match self {
+            Self::Corrupted { key, .. } if key.is_empty() => None,
             Self::Conflict { key } | Self::Corrupted { key, .. } | Self::WrongKind { key, .. } => Some(key),
             _ => None,
         }

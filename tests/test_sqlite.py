@@ -683,3 +683,50 @@ def test_any_sqlite_can_read_it(path: Path) -> None:
     keys = [bytes(key) for (key,) in connection.execute("SELECT key FROM rrag_storage ORDER BY key")]
     connection.close()
     assert keys == [b"key-0000", b"key-0001", b"key-0002"]
+
+
+class TestSqliteBeside:
+    """Python's own `sqlite3` on the same file, in the same process: a second copy of SQLite, blind to the first's locks."""
+
+    OTHERS = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); print(*c.execute(sys.argv[2]).fetchone())"
+
+    def look(self, path: Path) -> None:
+        beside = sqlite3.connect(path)
+        assert beside.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        beside.close()
+
+    def test_what_is_acknowledged_afterwards_is_stored(self, path: Path) -> None:
+        """Its close took this process for gone and removed the log: later commits went into a file without a name."""
+        with at(path).sync as storage:
+            for part in range(5):
+                storage.mset({f"{part}-{number}": number for number in range(50)})
+                self.look(path)
+            assert storage.count() == 250
+            counted = run_script(self.OTHERS, str(path), "SELECT count(*) FROM rrag_storage")
+            assert counted.split() == ["250"]
+        with at(path).sync as storage:
+            assert storage.count() == 250
+
+    def test_another_process_does_not_take_us_for_gone(self, path: Path) -> None:
+        """Its close let go of our locks: the next process would have started the log's index anew under us."""
+        with at(path).sync as storage:
+            storage.set("before", 1)
+            self.look(path)
+            run_script(self.OTHERS, str(path), "PRAGMA integrity_check")
+            storage.set("after", 2)
+            assert storage.mget(["before", "after"]) == [1, 2]
+            counted = run_script(self.OTHERS, str(path), "SELECT count(*) FROM rrag_storage")
+            assert counted.split() == ["2"]
+
+    def test_the_last_close_still_removes_the_log(self, path: Path) -> None:
+        first, second = at(path).sync, at(path).sync
+        first.set("one", 1)
+        second.set("two", 2)
+        self.look(path)
+        first.close()
+        self.look(path)
+        assert second.mget(["one", "two"]) == [1, 2]
+        second.set("three", 3)
+        second.close()
+        assert [name.name for name in path.parent.iterdir()] == [path.name]
+        self.look(path)

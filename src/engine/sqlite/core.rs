@@ -9,8 +9,9 @@ use rusqlite::Connection;
 
 use super::config::SqliteConfig;
 use super::errors::{BACKEND, Outcome, backend, gone};
+use super::guard::Guard;
 use super::job::{Job, Query, Reply, Task, Timed};
-use super::open::{self, Target};
+use super::open::{self, Opened, Target};
 use super::patience::Patience;
 use super::queue::Queue;
 use super::slot::Slot;
@@ -45,6 +46,8 @@ pub(super) struct Core {
     pub(super) writer: Arc<Slot>,
     /// The connection of the calling threads.
     inline: Arc<Slot>,
+    /// Until the connections are closed.
+    guard: Mutex<Option<Guard>>,
     readers: Mutex<usize>,
     reader_left: Condvar,
     end: Mutex<End>,
@@ -81,7 +84,7 @@ impl Core {
         };
         let path = std::path::absolute(path).map_err(|error| backend(format!("{place}: {error}")))?;
         let mut patience = Patience::new(config.connection_timeout);
-        let (target, writer) = open::first(&config, &path, &mut patience)?;
+        let Opened { target, writer, guard } = open::first(&config, &path, &mut patience)?;
         let inline = match open::further(&config, &target, &mut patience) {
             Ok(inline) => inline,
             Err(fault) => {
@@ -101,6 +104,7 @@ impl Core {
             announced,
             writer,
             inline,
+            guard: Mutex::new(Some(guard)),
             readers: Mutex::new(0),
             reader_left: Condvar::new(),
             end: Mutex::new(End::default()),
@@ -318,6 +322,10 @@ impl Core {
     }
 
     fn close_slots(&self) {
+        let guard = lock(&self.guard).take();
+        if let Some(guard) = &guard {
+            guard.release();
+        }
         super::slot::close(&self.inline);
         // The last: where nobody else has the file open, it writes the log back and removes it.
         super::slot::close(&self.writer);

@@ -12,14 +12,15 @@
 //!    deletion of many, the free pages go back to the file system.
 //!
 //! A network file system can't hold the log's shared memory: the file belongs on a local disk. Another copy of SQLite
-//! in the same process (Python's `sqlite3`) must not have the file open at the same time: closing it there would
-//! let go of the locks held here, as <https://sqlite.org/howtocorrupt.html> explains; another process may.
+//! in the same process (Python's `sqlite3`) may look at the file, see `guard`; it must not write while this one does,
+//! for their locks don't exclude each other, as <https://sqlite.org/howtocorrupt.html> explains. Another process may.
 
 mod config;
 mod contract;
 mod core;
 mod errors;
 mod expiry;
+mod guard;
 mod job;
 mod memory;
 mod open;

@@ -10,6 +10,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::config::{SqliteConfig, Synchronous};
 use super::errors::{BACKEND, Outcome, lost};
+use super::guard::Guard;
 use super::patience::Patience;
 use super::schema::{self, Found};
 use super::slot::{self, Slot};
@@ -29,7 +30,7 @@ const STATEMENTS_KEPT: usize = 48;
 static MAKING: Mutex<()> = Mutex::new(());
 
 /// Which file a path led to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Identity(u64, u64);
 
 impl Identity {
@@ -75,6 +76,13 @@ impl Target {
     }
 }
 
+/// A file that is open, with its first connection.
+pub(super) struct Opened {
+    pub(super) target: Target,
+    pub(super) writer: Arc<Slot>,
+    pub(super) guard: Guard,
+}
+
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
@@ -83,7 +91,7 @@ pub(super) enum Role {
 }
 
 /// Opens the first connection: makes the file and the table where they are missing.
-pub(super) fn first(config: &SqliteConfig, path: &Path, patience: &mut Patience) -> Outcome<(Target, Arc<Slot>)> {
+pub(super) fn first(config: &SqliteConfig, path: &Path, patience: &mut Patience) -> Outcome<Opened> {
     let place = config.place();
     loop {
         let attempt = {
@@ -128,8 +136,11 @@ pub(super) fn memory(config: &SqliteConfig) -> Outcome<Slot> {
     Ok(Slot::private(connection))
 }
 
-fn prepare(config: &SqliteConfig, path: &Path, place: &str) -> Outcome<(Target, Arc<Slot>)> {
+fn prepare(config: &SqliteConfig, path: &Path, place: &str) -> Outcome<Opened> {
     let identity = make(path, place)?;
+    let target = Target { path: path.to_owned(), identity };
+    // Declared before the connection: it goes after it.
+    let guard = Guard::share(path, identity);
     let mut connection = connect(path)?;
     // Until the file is known to be ours nothing of it may change, not even by writing another's log back.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
@@ -138,7 +149,7 @@ fn prepare(config: &SqliteConfig, path: &Path, place: &str) -> Outcome<(Target, 
         return Err(unavailable(place, "can't be written; check its permissions and its file system").into());
     }
     identity.check(path, place)?;
-    check_whole(&connection, &Target { path: path.to_owned(), identity }, place)?;
+    check_whole(&connection, &target, place)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     if found == Found::Nothing {
         // Holds only for a file that is still empty; free pages can then be given back to the file system.
@@ -154,7 +165,8 @@ fn prepare(config: &SqliteConfig, path: &Path, place: &str) -> Outcome<(Target, 
     if found != Found::Table {
         schema::create(&mut connection, &config.table, place)?;
     }
-    Ok((Target { path: path.to_owned(), identity }, slot::register(connection)))
+    guard.hold();
+    Ok(Opened { target, writer: slot::register(connection), guard })
 }
 
 /// Refuses a file that ends within a page: SQLite would read what is missing as zeros. Beside a log it may be one whose
