@@ -74,3 +74,15 @@ impl<T> Future for Answer<T> {
         }
     }
 }
+
+/// Unwraps a success; answers with the error at once.
+macro_rules! attempt {
+    ($result:expr) => {
+        match $result {
+            Ok(value) => value,
+            Err(error) => return $crate::answer::Answer::ready(Err(error)),
+        }
+    };
+}
+
+pub(crate) use attempt;

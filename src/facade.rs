@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use num_bigint::BigInt;
 
-use crate::answer::Answer;
+use crate::answer::{Answer, attempt};
 use crate::clock::NANOS_PER_MILLI;
 use crate::codec;
 use crate::engine::{Check, Engine, Record};
@@ -14,16 +14,6 @@ use crate::memory::{Memory, MemoryEntry, MemoryQuery, MemoryStats};
 use crate::storage::Storage;
 use crate::ttl::Ttl;
 use crate::value::MemoryValue;
-
-/// Unwraps a success; answers with the error at once.
-macro_rules! attempt {
-    ($result:expr) => {
-        match $result {
-            Ok(value) => value,
-            Err(error) => return Answer::ready(Err(error)),
-        }
-    };
-}
 
 fn value_of(key: &str, record: &Record) -> Result<MemoryValue> {
     let decode = || {

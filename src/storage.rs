@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use num_bigint::BigInt;
 use smallvec::smallvec;
 
-use crate::answer::Answer;
+use crate::answer::{Answer, attempt};
 use crate::clock::Clock;
 use crate::codec::{self, Encoded, Kind};
 use crate::engine::{
@@ -71,16 +71,6 @@ impl<E: Engine> Storage<E> {
     pub fn into_dyn(self) -> Storage {
         Storage { engine: self.engine, clock: self.clock, prefix: self.prefix, opened: self.opened }
     }
-}
-
-/// Unwraps a success; answers with the error at once.
-macro_rules! attempt {
-    ($result:expr) => {
-        match $result {
-            Ok(value) => value,
-            Err(error) => return Answer::ready(Err(error)),
-        }
-    };
 }
 
 impl<E: Engine + ?Sized> Storage<E> {
