@@ -121,6 +121,11 @@ pub(super) fn nanos(what: &str, object: &Bound<'_, PyAny>) -> PyResult<i64> {
     }
 }
 
+/// A bool.
+pub(super) fn boolean(what: &str, object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    object.extract().map_err(|_| PyTypeError::new_err(format!("{what} must be a bool, not {}", type_name(object))))
+}
+
 /// An int that is no bool.
 pub(super) fn integer(what: &str, object: &Bound<'_, PyAny>) -> PyResult<BigInt> {
     if object.is_instance_of::<PyBool>() || !object.is_instance_of::<PyInt>() {

@@ -1,6 +1,6 @@
 //! The backends' classes: constructors and configurations; every method is `Storage`'s.
-#![expect(clippy::needless_pass_by_value, reason = "Python's arguments are handed over by value")]
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use pyo3::Borrowed;
@@ -48,25 +48,37 @@ fn options_of<'py>(config: &Bound<'py, PyAny>, names: &[&str]) -> PyResult<Bound
 pub(super) struct PyInMemoryStorage;
 
 /// A limit: an int of at least 1, or None for no limit.
-struct Limit(Option<u64>);
+enum Limit<'a, 'py> {
+    Default(u64),
+    Given(Borrowed<'a, 'py, PyAny>),
+}
 
-impl<'a, 'py> FromPyObject<'a, 'py> for Limit {
-    type Error = PyErr;
-
-    fn extract(limit: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
-        let limit = limit.to_owned();
-        if limit.is_none() {
-            return Ok(Self(None));
-        }
-        match u64::try_from(args::integer("a limit", &limit)?) {
-            Ok(0) | Err(_) => Err(refused(format!("a limit must be at least 1, or None for no limit, not {limit}"))),
-            Ok(limit) => Ok(Self(Some(limit))),
+impl Limit<'_, '_> {
+    fn named(self, name: &str) -> PyResult<Option<u64>> {
+        let limit = match self {
+            Self::Default(limit) => return Ok(Some(limit)),
+            Self::Given(limit) if limit.is_none() => return Ok(None),
+            Self::Given(limit) => limit,
+        };
+        match u64::try_from(args::integer(name, &limit)?) {
+            Ok(0) | Err(_) => {
+                Err(refused(format!("{name} must be an int of at least 1, or None for no limit, not {}", &*limit)))
+            }
+            Ok(limit) => Ok(Some(limit)),
         }
     }
 }
 
-const MAX_KEYS: Limit = Limit(Some(DEFAULT_MAX_KEYS));
-const MAX_MEMORY_BYTES: Limit = Limit(Some(DEFAULT_MAX_MEMORY_BYTES));
+impl<'a, 'py> FromPyObject<'a, 'py> for Limit<'a, 'py> {
+    type Error = Infallible;
+
+    fn extract(limit: Borrowed<'a, 'py, PyAny>) -> Result<Self, Infallible> {
+        Ok(Self::Given(limit))
+    }
+}
+
+const MAX_KEYS: Limit<'static, 'static> = Limit::Default(DEFAULT_MAX_KEYS);
+const MAX_MEMORY_BYTES: Limit<'static, 'static> = Limit::Default(DEFAULT_MAX_MEMORY_BYTES);
 
 fn eviction_of(name: Option<&Bound<'_, PyAny>>) -> PyResult<Eviction> {
     match name.map(PyAnyMethods::extract::<Option<String>>) {
@@ -85,8 +97,8 @@ impl PyInMemoryStorage {
     )]
     fn new(
         url: &str,
-        max_keys: Limit,
-        max_memory_bytes: Limit,
+        max_keys: Limit<'_, '_>,
+        max_memory_bytes: Limit<'_, '_>,
         eviction: Option<&Bound<'_, PyAny>>,
         clock: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<PyClassInitializer<Self>> {
@@ -94,7 +106,11 @@ impl PyInMemoryStorage {
             return Err(refused("InMemoryStorage takes the url memory://; a file is DatabaseStorage(\"sqlite:PATH\")"));
         }
         let eviction = eviction_of(eviction)?;
-        let limits = InMemoryLimits { max_keys: max_keys.0, max_memory_bytes: max_memory_bytes.0, eviction };
+        let limits = InMemoryLimits {
+            max_keys: max_keys.named("max_keys")?,
+            max_memory_bytes: max_memory_bytes.named("max_memory_bytes")?,
+            eviction,
+        };
         let storage = InMemoryStorage::with_limits(limits, clock_of(clock)?);
         let base = PyStorage::new(storage.into_dyn(), "InMemoryStorage", false);
         Ok(PyClassInitializer::from(base).add_subclass(Self))
@@ -133,43 +149,51 @@ fn connected(class: &Bound<'_, PyType>, url: &str, options: Option<&Bound<'_, Py
 #[pyclass(frozen, subclass, extends = PyStorage, name = "DatabaseStorage", module = "rrag_storage")]
 pub(super) struct PyDatabaseStorage;
 
+/// More readers than that help nobody, and each is a thread.
+const MOST_CONNECTIONS: usize = 1000;
+
 #[pymethods]
 impl PyDatabaseStorage {
     #[new]
     #[pyo3(signature = (
-        url, *, max_connections=4, connection_timeout=None, enable_query_logging=false, table="rrag_storage",
-        synchronous="full", clock=None
+        url, *, max_connections=None, connection_timeout=None, enable_query_logging=None, table=None,
+        synchronous=None, clock=None
     ), text_signature = "(url, *, max_connections=4, connection_timeout=30.0, enable_query_logging=False, table='rrag_storage', synchronous='full', clock=None)")]
     fn new(
-        url: &str,
-        max_connections: i64,
+        url: &Bound<'_, PyAny>,
+        max_connections: Option<&Bound<'_, PyAny>>,
         connection_timeout: Option<&Bound<'_, PyAny>>,
-        enable_query_logging: bool,
-        table: &str,
-        synchronous: &str,
+        enable_query_logging: Option<&Bound<'_, PyAny>>,
+        table: Option<&Bound<'_, PyAny>>,
+        synchronous: Option<&Bound<'_, PyAny>>,
         clock: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<PyClassInitializer<Self>> {
-        let max_connections = usize::try_from(max_connections)
+        let options =
+            PyDatabaseConfig::new(url, max_connections, connection_timeout, enable_query_logging, table, synchronous)?;
+        let max_connections = usize::try_from(options.max_connections)
             .ok()
-            .filter(|count| (1..=1000).contains(count))
-            .ok_or_else(|| refused(format!("max_connections must be between 1 and 1000, not {max_connections}")))?;
-        let connection_timeout = connection_timeout
-            .map_or(Ok(Duration::from_secs(30)), |timeout| args::timeout("connection_timeout", timeout))?;
-        let synchronous = match synchronous {
+            .filter(|count| (1..=MOST_CONNECTIONS).contains(count))
+            .ok_or_else(|| {
+                refused(format!(
+                    "max_connections must be between 1 and {MOST_CONNECTIONS}, not {}",
+                    options.max_connections
+                ))
+            })?;
+        let synchronous = match options.synchronous.as_str() {
             "full" => Synchronous::Full,
             "normal" => Synchronous::Normal,
             _ => return Err(refused("synchronous must be \"full\" or \"normal\"")),
         };
         let config = DatabaseConfig {
-            connection_string: url.to_owned(),
+            connection_string: options.connection_string,
             max_connections,
-            connection_timeout,
-            table: table.to_owned(),
+            connection_timeout: Duration::from_secs_f64(options.connection_timeout),
+            table: options.table,
             synchronous,
             clock: clock_of(clock)?,
         };
         let storage = DatabaseStorage::lazy(config)?;
-        let base = PyStorage::new(storage.into_dyn(), "DatabaseStorage", enable_query_logging);
+        let base = PyStorage::new(storage.into_dyn(), "DatabaseStorage", options.enable_query_logging);
         Ok(PyClassInitializer::from(base).add_subclass(Self))
     }
 
@@ -228,8 +252,9 @@ impl PyInMemoryConfig {
         signature = (*, max_keys=MAX_KEYS, max_memory_bytes=MAX_MEMORY_BYTES, eviction=None),
         text_signature = "(*, max_keys=100_000, max_memory_bytes=1_000_000_000, eviction=None)"
     )]
-    fn new(max_keys: Limit, max_memory_bytes: Limit, eviction: Option<String>) -> Self {
-        Self { max_keys: max_keys.0, max_memory_bytes: max_memory_bytes.0, eviction }
+    fn new(max_keys: Limit<'_, '_>, max_memory_bytes: Limit<'_, '_>, eviction: Option<String>) -> PyResult<Self> {
+        let (max_keys, max_memory_bytes) = (max_keys.named("max_keys")?, max_memory_bytes.named("max_memory_bytes")?);
+        Ok(Self { max_keys, max_memory_bytes, eviction })
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
@@ -259,20 +284,34 @@ pub(super) struct PyDatabaseConfig {
 impl PyDatabaseConfig {
     #[new]
     #[pyo3(signature = (
-        connection_string, *, max_connections=4, connection_timeout=None, enable_query_logging=false,
-        table="rrag_storage".to_owned(), synchronous="full".to_owned()
+        connection_string, *, max_connections=None, connection_timeout=None, enable_query_logging=None,
+        table=None, synchronous=None
     ), text_signature = "(connection_string, *, max_connections=4, connection_timeout=30.0, enable_query_logging=False, table='rrag_storage', synchronous='full')")]
     fn new(
-        connection_string: String,
-        max_connections: i64,
+        connection_string: &Bound<'_, PyAny>,
+        max_connections: Option<&Bound<'_, PyAny>>,
         connection_timeout: Option<&Bound<'_, PyAny>>,
-        enable_query_logging: bool,
-        table: String,
-        synchronous: String,
+        enable_query_logging: Option<&Bound<'_, PyAny>>,
+        table: Option<&Bound<'_, PyAny>>,
+        synchronous: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
-        let connection_timeout = connection_timeout
-            .map_or(Ok(30.0), |timeout| args::timeout("connection_timeout", timeout).map(|span| span.as_secs_f64()))?;
-        Ok(Self { connection_string, max_connections, connection_timeout, enable_query_logging, table, synchronous })
+        let text = |name, given: Option<&Bound<'_, PyAny>>, default: &str| {
+            given.map_or_else(|| Ok(default.to_owned()), |given| args::text(name, given).map(str::to_owned))
+        };
+        Ok(Self {
+            connection_string: text("url", Some(connection_string), "")?,
+            max_connections: max_connections.map_or(Ok(4), |count| {
+                // What no i64 can hold is out of range as well.
+                args::integer("max_connections", count).map(|count| i64::try_from(count).unwrap_or(i64::MAX))
+            })?,
+            connection_timeout: connection_timeout.map_or(Ok(30.0), |timeout| {
+                args::timeout("connection_timeout", timeout).map(|timeout| timeout.as_secs_f64())
+            })?,
+            enable_query_logging: enable_query_logging
+                .map_or(Ok(false), |enabled| args::boolean("enable_query_logging", enabled))?,
+            table: text("table", table, "rrag_storage")?,
+            synchronous: text("synchronous", synchronous, "full")?,
+        })
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
