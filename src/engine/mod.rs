@@ -7,6 +7,9 @@ mod record;
 
 pub mod in_memory;
 pub(crate) mod namespaces;
+pub mod redis;
+pub(crate) mod runtime;
+pub mod sql;
 pub mod sqlite;
 
 use std::sync::Arc;

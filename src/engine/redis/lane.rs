@@ -1,0 +1,232 @@
+//! One connection and the requests that travel over it.
+//!
+//! 1. What waits when the connection is free travels as one pipeline; what comes meanwhile makes the next one. A lone
+//!    request goes at once.
+//! 2. A request's answer goes to whoever asked, or nowhere: it is matched by its place in the pipeline, on a
+//!    connection that is given up with the first pipeline that isn't answered whole.
+//! 3. A pipeline that broke is sent again on a new connection, until each request's own time is up. That repeats
+//!    nothing that was done: reads and blind puts may be repeated, every other write is fenced (scripts/common.lua),
+//!    and the server drops the old connection before it takes the new one's commands.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use redis::Value;
+use tokio::runtime::Handle;
+
+use super::connection::{Connection, Connector};
+use super::errors::{Fault, of_answer, words};
+use super::request::Request;
+use crate::error::{Error, Result};
+use crate::sync::lock;
+
+/// At most so many requests in one pipeline.
+const BATCH: usize = 512;
+/// A pipeline that has so many bytes takes no more requests.
+const BATCH_BYTES: usize = 4 * 1024 * 1024;
+/// A pipeline is given up and sent again after so long, where its requests have more time; and the bytes that make
+/// this a second longer.
+const ATTEMPT: Duration = Duration::from_secs(10);
+const BYTES_A_SECOND: usize = 4 * 1024 * 1024;
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// See the module.
+pub(super) struct Lane {
+    connector: Arc<Connector>,
+    runtime: Handle,
+    within: Duration,
+    /// The first of the slots of its fenced writes.
+    slots: usize,
+    queue: Mutex<Queue>,
+    connection: tokio::sync::Mutex<Held>,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: VecDeque<Request>,
+    running: bool,
+}
+
+#[derive(Default)]
+struct Held {
+    connection: Option<Connection>,
+    /// The number of the connection before, which broke.
+    broken: Option<i64>,
+}
+
+impl Lane {
+    pub(super) fn new(connector: Arc<Connector>, runtime: Handle, within: Duration, number: usize) -> Arc<Self> {
+        let (queue, connection) = (Mutex::default(), tokio::sync::Mutex::default());
+        Arc::new(Self { connector, runtime, within, slots: number * BATCH, queue, connection })
+    }
+
+    /// Takes a request.
+    pub(super) fn push(self: &Arc<Self>, request: Request) {
+        let mut queue = lock(&self.queue);
+        queue.waiting.push_back(request);
+        if !mem::replace(&mut queue.running, true) {
+            drop(queue);
+            self.runtime.spawn(Arc::clone(self).run());
+        }
+    }
+
+    /// How many requests wait.
+    pub(super) fn len(&self) -> usize {
+        lock(&self.queue).waiting.len()
+    }
+
+    /// Closes the connection once the pipeline that is under way is answered.
+    pub(super) async fn disconnect(&self) {
+        self.connection.lock().await.connection = None;
+    }
+
+    async fn run(self: Arc<Self>) {
+        let mut held = self.connection.lock().await;
+        while let Some(batch) = self.take() {
+            self.serve(&mut held, batch).await;
+        }
+    }
+
+    fn take(&self) -> Option<Vec<Request>> {
+        let mut queue = lock(&self.queue);
+        let (mut count, mut bytes) = (0, 0);
+        for request in queue.waiting.iter().take(BATCH) {
+            if bytes >= BATCH_BYTES {
+                break;
+            }
+            bytes += request.weight;
+            count += 1;
+        }
+        queue.running = count > 0;
+        let batch: Vec<Request> = queue.waiting.drain(..count).collect();
+        (count > 0).then_some(batch)
+    }
+
+    /// Answers every request of a batch.
+    async fn serve(&self, held: &mut Held, batch: Vec<Request>) {
+        let place = self.connector.place();
+        let mut pause = FIRST_PAUSE;
+        let mut last: Option<String> = None;
+        // A request keeps its slot while it is repeated.
+        let mut left: Vec<(usize, Request)> =
+            batch.into_iter().enumerate().map(|(at, request)| (self.slots + at, request)).collect();
+        loop {
+            let now = Instant::now();
+            let (on_time, late): (Vec<_>, Vec<_>) = left.into_iter().partition(|(_, request)| request.deadline > now);
+            for (_, request) in late {
+                request.give_up(place, self.within, last.as_deref());
+            }
+            // What nobody waits for is not begun; what was begun is brought to its end.
+            left = on_time.into_iter().filter(|(_, request)| request.writes || !request.is_deserted()).collect();
+            let Some(until) = left.iter().map(|(_, request)| request.deadline).min() else { return };
+            let passing = match self.attempt(held, &mut left, until.saturating_duration_since(now)).await {
+                Ok(None) if left.is_empty() => return,
+                Ok(None) => continue,
+                Ok(Some(said)) => said,
+                Err(error) => {
+                    for (_, request) in left {
+                        request.send(Err(error.clone()));
+                    }
+                    return;
+                }
+            };
+            last = Some(passing);
+            let jitter = 0.5 + fastrand::f64();
+            let wait = pause.mul_f64(jitter).min(until.saturating_duration_since(Instant::now()));
+            tokio::time::sleep(wait).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Sends what is left once. Takes out of it what was answered; says why the rest was not, where there is a reason
+    /// to wait before the next attempt.
+    async fn attempt(
+        &self,
+        held: &mut Held,
+        left: &mut Vec<(usize, Request)>,
+        time: Duration,
+    ) -> Result<Option<String>> {
+        if held.connection.is_none() {
+            match self.connector.connect(time, held.broken).await {
+                Ok(connection) => {
+                    held.broken = None;
+                    held.connection = Some(connection);
+                }
+                Err(Fault::Final(error)) => return Err(error),
+                Err(Fault::Passing(said)) => return Ok(Some(said)),
+                Err(Fault::NoScript) => return Ok(None),
+            }
+        }
+        let Some(connection) = held.connection.as_mut() else { return Ok(None) };
+        let bytes: usize = left.iter().map(|(_, request)| request.weight).sum();
+        let patience = ATTEMPT + Duration::from_secs((bytes / BYTES_A_SECOND) as u64);
+        let commands = left
+            .iter_mut()
+            .map(|(slot, request)| {
+                request.sent = true;
+                request.command(*slot)
+            })
+            .collect();
+        let answers = match tokio::time::timeout(time.min(patience), connection.exchange(commands)).await {
+            Ok(Ok(answers)) if answers.len() == left.len() => answers,
+            broken => {
+                let said = match broken {
+                    Ok(Ok(_)) => "the server's answers are out of step".to_owned(),
+                    Ok(Err(error)) => words(&error),
+                    Err(_) => "the server does not answer".to_owned(),
+                };
+                held.broken = connection.number();
+                held.connection = None;
+                return Ok(Some(said));
+            }
+        };
+        let (mut said, mut unloaded, mut replaced) = (None, false, false);
+        let place = self.connector.place();
+        let mut again = Vec::new();
+        for ((slot, request), answer) in mem::take(left).into_iter().zip(answers) {
+            let fault = match answer {
+                Ok(Value::ServerError(error)) => of_answer(&error, place, self.connector.is_clustered()),
+                Ok(value) => {
+                    request.send(Ok(value));
+                    continue;
+                }
+                Err(error) => of_failure(&error, place),
+            };
+            match fault {
+                Fault::Final(error) => {
+                    // The master may be found at the same address by a new connection.
+                    replaced |= matches!(&error, Error::Backend { message, .. } if message.contains("READONLY"));
+                    request.send(Err(error));
+                }
+                Fault::NoScript => {
+                    unloaded = true;
+                    again.push((slot, request));
+                }
+                Fault::Passing(words) => {
+                    said = Some(words);
+                    again.push((slot, request));
+                }
+            }
+        }
+        *left = again;
+        if unloaded {
+            // Bounded by the requests' own time: a server that never answers breaks the next attempt too.
+            let _ = tokio::time::timeout(time.min(ATTEMPT), connection.load()).await;
+        }
+        if replaced {
+            held.connection = None;
+        }
+        Ok(said)
+    }
+}
+
+/// One command's failure on a cluster, whose driver tells refusals and broken connections alike.
+fn of_failure(error: &redis::RedisError, place: &str) -> Fault {
+    match error.clone().into_server_errors().as_deref() {
+        Some([(_, refusal), ..]) => of_answer(refusal, place, true),
+        _ => Fault::Passing(words(error)),
+    }
+}

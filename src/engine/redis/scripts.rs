@@ -1,0 +1,43 @@
+//! The scripts that run inside the server, each in one step.
+
+use std::sync::LazyLock;
+
+/// A script, known to the server by its hash.
+pub(super) struct Script {
+    code: &'static str,
+    hash: LazyLock<String>,
+}
+
+impl Script {
+    /// Its text.
+    pub(super) fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// What `EVALSHA` calls it.
+    pub(super) fn hash(&self) -> &str {
+        &self.hash
+    }
+}
+
+macro_rules! scripts {
+    ($($name:ident = $file:literal),* $(,)?) => {
+        $(pub(super) static $name: Script = {
+            const CODE: &str = concat!(include_str!("scripts/common.lua"), include_str!($file));
+            Script { code: CODE, hash: LazyLock::new(|| redis::Script::new(CODE).get_hash().to_owned()) }
+        };)*
+
+        /// Every script.
+        pub(super) static ALL: &[&Script] = &[$(&$name),*];
+    };
+}
+
+scripts! {
+    COMMIT = "scripts/commit.lua",
+    SCAN = "scripts/scan.lua",
+    COUNT = "scripts/count.lua",
+    PURGE = "scripts/purge.lua",
+    REMOVE = "scripts/remove.lua",
+    NAMESPACES = "scripts/namespaces.lua",
+    STATS = "scripts/stats.lua",
+}

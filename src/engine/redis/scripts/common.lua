@@ -1,0 +1,80 @@
+-- What every script starts with.
+--
+-- A record is one string: its format (1 byte), version (8), creation (8), update (8), expiry (8), body. The three times
+-- are big-endian with the sign bit flipped, so that they sort as bytes; an expiry of all ones is none.
+-- ARGV[1] and ARGV[2] are the fence of a write (see below), empty for none; ARGV[3] is the caller's time in
+-- milliseconds; ARGV[4] is what stands before a key in the name of its record.
+local call = redis.call
+local HEAD = 33
+local NEVER = string.rep('\255', 8)
+local now = tonumber(ARGV[3])
+local names = ARGV[4]
+
+local function millis(bytes)
+  local high, low = struct.unpack('>I4I4', bytes)
+  return (high - 2147483648) * 4294967296 + low
+end
+
+local function created(record) return string.sub(record, 10, 17) end
+local function expiry(record) return string.sub(record, 26, 33) end
+local function expired(record)
+  local bytes = expiry(record)
+  return bytes ~= NEVER and millis(bytes) <= now
+end
+
+-- The head of a record, false where there is none.
+local function head(name)
+  local bytes = call('GETRANGE', name, 0, HEAD - 1)
+  return #bytes == HEAD and bytes
+end
+
+-- Takes what `record` says about `key` out of the indexes: KEYS[2] by key, KEYS[3] by creation, KEYS[4] by expiry.
+local function unlist(key, record)
+  call('ZREM', KEYS[2], key)
+  call('ZREM', KEYS[3], created(record) .. key)
+  if expiry(record) ~= NEVER then call('ZREM', KEYS[4], created(record) .. key) end
+end
+
+-- A fenced write notes its outcome in KEYS[1], a hash of the writer's last ones, so that a repetition does nothing and
+-- answers the same; one that was overtaken by a later write of the same slot is refused.
+local function done()
+  if ARGV[2] == '' then return nil end
+  local note = call('HGET', KEYS[1], ARGV[1])
+  if not note then return nil end
+  local at = string.find(note, ' ', 1, true)
+  local last, mine = tonumber(string.sub(note, 1, at - 1)), tonumber(ARGV[2])
+  if last == mine then return string.sub(note, at + 1) end
+  if last > mine then return redis.error_reply('OVERTAKEN this write came after its sender gave it up') end
+  return nil
+end
+
+local function note(outcome)
+  if ARGV[2] ~= '' then
+    call('HSET', KEYS[1], ARGV[1], ARGV[2] .. ' ' .. outcome)
+    call('PEXPIRE', KEYS[1], 900000)
+  end
+  return outcome
+end
+
+-- Frees at most `most` records whose time has come, and drops what the index of expiries holds in vain. Whether more
+-- may be due.
+local function purge(most)
+  local due = call('ZRANGEBYSCORE', KEYS[4], '-inf', ARGV[3], 'LIMIT', 0, most)
+  for _, entry in ipairs(due) do
+    local key = string.sub(entry, 9)
+    local record = head(names .. key)
+    call('ZREM', KEYS[4], entry)
+    if not record then
+      call('ZREM', KEYS[2], key)
+      call('ZREM', KEYS[3], entry)
+    elseif created(record) ~= string.sub(entry, 1, 8) then
+      call('ZREM', KEYS[3], entry)
+    elseif expired(record) then
+      call('DEL', names .. key)
+      unlist(key, record)
+    elseif expiry(record) ~= NEVER then
+      call('ZADD', KEYS[4], string.format('%.0f', millis(expiry(record))), entry)
+    end
+  end
+  return #due == most
+end

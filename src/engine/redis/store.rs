@@ -1,0 +1,249 @@
+//! Records on the server: the connections, and single reads.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::{Duration, Instant};
+
+use futures_channel::oneshot::{self, Receiver};
+use futures_util::future::join_all;
+use redis::{Value, cmd};
+use tokio::runtime::Handle;
+
+use super::config::RedisConfig;
+use super::connection::Connector;
+use super::errors::{gone, unexpected};
+use super::lane::Lane;
+use super::layout::{HEAD, Layout, Names, decode, decode_head, first_segment};
+use super::request::{Request, Work};
+use super::scripts;
+use super::update::Pending;
+use super::url::Target;
+use crate::answer::Answer;
+use crate::clock::Clock;
+use crate::engine::{Meta, Record};
+use crate::error::Result;
+use crate::janitor::{self, Purge};
+use crate::key::Key;
+use crate::sync::lock;
+
+/// Requests that send more than this don't hold up small ones.
+const LARGE: usize = 256 * 1024;
+/// How long a first namespace is taken to be in the cluster's list of them.
+const REGISTERED_FOR: Duration = Duration::from_mins(1);
+/// So many first namespaces are remembered to be in the list.
+const REMEMBERED: usize = 100_000;
+
+/// The connections of one process to one server or cluster.
+pub(super) struct Store {
+    pub(super) layout: Layout,
+    pub(super) clock: Clock,
+    pub(super) runtime: Handle,
+    pub(super) within: Duration,
+    pub(super) updates: Mutex<HashMap<Vec<Key>, Vec<Pending>>>,
+    owner: Weak<dyn Purge>,
+    /// The first for small requests, the others for large ones.
+    lanes: Vec<Arc<Lane>>,
+    next: AtomicUsize,
+    /// When each first namespace was last put into the cluster's list.
+    registered: Mutex<HashMap<Vec<u8>, Instant>>,
+}
+
+impl Store {
+    pub(super) fn new(
+        config: &RedisConfig,
+        target: Target,
+        clock: Clock,
+        runtime: Handle,
+        owner: Weak<dyn Purge>,
+    ) -> Arc<Self> {
+        let connector = Arc::new(Connector::new(config, target));
+        let within = config.connection_timeout;
+        let lane = |number| Lane::new(Arc::clone(&connector), runtime.clone(), within, number);
+        Arc::new(Self {
+            layout: Layout::new(&config.key_prefix, connector.is_clustered(), fastrand::u64(..)),
+            lanes: (0..config.max_connections).map(lane).collect(),
+            updates: Mutex::default(),
+            next: AtomicUsize::new(0),
+            registered: Mutex::default(),
+            clock,
+            runtime,
+            within,
+            owner,
+        })
+    }
+
+    /// Sends a request on its way; `large` ones by a connection of their own, where there are several.
+    pub(super) fn send(&self, work: Work, writes: bool, large: bool) -> Receiver<Result<Value>> {
+        let (request, answer) = Request::new(work, writes, self.within);
+        let lane = if (large || request.weight > LARGE) && self.lanes.len() > 1 {
+            1 + self.next.fetch_add(1, Ordering::Relaxed) % (self.lanes.len() - 1)
+        } else {
+            0
+        };
+        if let Some(lane) = self.lanes.get(lane) {
+            lane.push(request);
+        }
+        answer
+    }
+
+    /// A request and its answer.
+    pub(super) async fn ask(&self, work: Work, writes: bool, large: bool) -> Result<Value> {
+        received(self.send(work, writes, large)).await
+    }
+
+    /// A script that lists or counts.
+    pub(super) async fn list(
+        &self,
+        script: &'static scripts::Script,
+        names: &Names,
+        rest: Vec<Vec<u8>>,
+    ) -> Result<Value> {
+        self.ask(self.script(script, names, rest, false), false, true).await
+    }
+
+    /// A script over the indexes of a tag.
+    pub(super) fn script(
+        &self,
+        script: &'static scripts::Script,
+        names: &Names,
+        rest: Vec<Vec<u8>>,
+        fenced: bool,
+    ) -> Work {
+        let mut args = vec![self.clock.now_ms().to_string().into_bytes(), names.records.clone()];
+        args.extend(rest);
+        Work::Script { script, names: names.heading(), args, fenced }
+    }
+
+    /// Runs `task` to its end, whether or not its answer is waited for.
+    pub(super) fn run<T: Send + 'static>(
+        self: &Arc<Self>,
+        task: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Answer<Result<T>> {
+        let (reply, answer) = oneshot::channel();
+        self.runtime.spawn(async move {
+            let _ = reply.send(task.await);
+        });
+        Answer::later(async move { answer.await.unwrap_or_else(|_| Err(gone())) })
+    }
+
+    pub(super) fn ping(&self) -> Answer<Result<()>> {
+        let answer = self.send(Work::Command(cmd("PING")), false, false);
+        Answer::later(async move { received(answer).await.map(drop) })
+    }
+
+    pub(super) fn read_one(&self, key: &Key) -> Answer<Result<Option<Record>>> {
+        let names = self.layout.names_of(key.as_bytes());
+        let answer = self.send(Work::Command(cmd("GET").arg(names.record(key.as_bytes())).clone()), false, false);
+        let (key, clock) = (key.clone(), self.clock.clone());
+        Answer::later(async move { record(&key, received(answer).await?, &clock) })
+    }
+
+    pub(super) fn meta(&self, key: &Key) -> Answer<Result<Option<Meta>>> {
+        let names = self.layout.names_of(key.as_bytes());
+        let mut command = cmd("GETRANGE");
+        command.arg(names.record(key.as_bytes())).arg(0).arg(HEAD - 1);
+        let answer = self.send(Work::Command(command), false, false);
+        let (key, clock) = (key.clone(), self.clock.clone());
+        Answer::later(async move {
+            match received(answer).await? {
+                Value::Nil => Ok(None),
+                Value::BulkString(bytes) if bytes.is_empty() => Ok(None),
+                Value::BulkString(bytes) => {
+                    let meta = decode_head(key.as_bytes(), &bytes)?;
+                    Ok((!meta.is_expired(clock.now_ms())).then_some(meta))
+                }
+                _ => Err(unexpected("GETRANGE")),
+            }
+        })
+    }
+
+    /// All as of one moment, but on a cluster for each first namespace its own.
+    pub(super) fn read(&self, keys: Vec<Key>) -> Answer<Result<Vec<Option<Record>>>> {
+        if keys.is_empty() {
+            return Answer::ready(Ok(Vec::new()));
+        }
+        let mut groups: HashMap<Option<Vec<u8>>, Vec<usize>> = HashMap::new();
+        for (place, key) in keys.iter().enumerate() {
+            let segment = if self.layout.is_clustered() { first_segment(key.as_bytes()) } else { None };
+            groups.entry(segment.map(<[u8]>::to_vec)).or_default().push(place);
+        }
+        let mut sent = Vec::with_capacity(groups.len());
+        for places in groups.into_values() {
+            let mut command = cmd("MGET");
+            for key in places.iter().filter_map(|&place| keys.get(place)) {
+                command.arg(self.layout.names_of(key.as_bytes()).record(key.as_bytes()));
+            }
+            sent.push((self.send(Work::Command(command), false, keys.len() > 4_096), places));
+        }
+        let clock = self.clock.clone();
+        Answer::later(async move {
+            let mut records: Vec<Option<Record>> = vec![None; keys.len()];
+            for (answer, places) in sent {
+                let Value::Array(values) = received(answer).await? else { return Err(unexpected("MGET")) };
+                for (place, value) in places.into_iter().zip(values) {
+                    if let (Some(slot), Some(key)) = (records.get_mut(place), keys.get(place)) {
+                        *slot = record(key, value, &clock)?;
+                    }
+                }
+            }
+            Ok(records)
+        })
+    }
+
+    /// Whether a first namespace was put into the cluster's list of late.
+    pub(super) fn is_registered(&self, segment: &[u8]) -> bool {
+        lock(&self.registered).get(segment).is_some_and(|at| at.elapsed() < REGISTERED_FOR)
+    }
+
+    /// Puts a first namespace into the cluster's list of them, before its first record is written.
+    pub(super) async fn register(&self, names: &Names) -> Result<()> {
+        let Some(segment) = &names.segment else { return Ok(()) };
+        let mut command = cmd("ZADD");
+        command.arg(self.layout.tags()).arg(0).arg(segment.as_slice());
+        self.ask(Work::Command(command), true, false).await?;
+        let mut registered = lock(&self.registered);
+        if registered.len() >= REMEMBERED {
+            registered.clear();
+        }
+        registered.insert(segment.clone(), Instant::now());
+        Ok(())
+    }
+
+    /// The first namespaces that this process has written to of late.
+    pub(super) fn written(&self) -> Vec<Vec<u8>> {
+        lock(&self.registered).keys().cloned().collect()
+    }
+
+    /// Has what expires at `at` purged then.
+    pub(super) fn expect(&self, at: Option<i64>) {
+        if let Some(at) = at {
+            let wait = u64::try_from(at.saturating_sub(self.clock.now_ms())).unwrap_or(0);
+            janitor::watch(&self.owner, Duration::from_millis(wait));
+        }
+    }
+
+    /// Waits for what is under way, then closes every connection.
+    pub(super) async fn shut_down(&self) {
+        while self.lanes.iter().any(|lane| lane.len() > 0) || !lock(&self.updates).is_empty() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        join_all(self.lanes.iter().map(|lane| lane.disconnect())).await;
+    }
+}
+
+/// The answer to a request.
+pub(super) async fn received(answer: Receiver<Result<Value>>) -> Result<Value> {
+    answer.await.unwrap_or_else(|_| Err(gone()))
+}
+
+fn record(key: &Key, value: Value, clock: &Clock) -> Result<Option<Record>> {
+    match value {
+        Value::Nil => Ok(None),
+        Value::BulkString(bytes) => {
+            let record = decode(key.as_bytes(), bytes)?;
+            Ok((!record.meta.is_expired(clock.now_ms())).then_some(record))
+        }
+        _ => Err(unexpected("a read")),
+    }
+}

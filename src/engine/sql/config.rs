@@ -1,0 +1,81 @@
+//! How a storage on a SQL server is set up.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+
+/// The longest table name: PostgreSQL's limit, the lower one.
+const MAX_TABLE_CHARS: usize = 63;
+/// The table that names every table of ours in a database, with its schema's version.
+pub(super) const SCHEMA_TABLE: &str = "rrag_storage_schema";
+/// The table that counts the rows of every table of ours.
+pub(super) const COUNTS_TABLE: &str = "rrag_storage_counts";
+
+/// How a storage on a SQL server is set up. Its `Debug` form shows no password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SqlConfig {
+    /// `postgres://`, `postgresql://`, `mysql://` or `mariadb://`, then `user:password@host:port/database?options`.
+    pub url: String,
+    /// The table that holds the records: 1 to 63 of `A-Z a-z 0-9 _`, not starting with a digit.
+    pub table: String,
+    /// How many connections are open at the same time; at least 1.
+    pub max_connections: usize,
+    /// How long an operation takes at most: connecting, waiting for a connection, the server's answer, and retries.
+    pub connection_timeout: Duration,
+    /// A PEM file of certificates that sign the server's; the system's own where it is `None`.
+    pub root_certificate: Option<PathBuf>,
+}
+
+impl fmt::Debug for SqlConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqlConfig")
+            .field("url", &self.url.split_once(':').map_or("…", |(scheme, _)| scheme))
+            .field("table", &self.table)
+            .field("max_connections", &self.max_connections)
+            .field("connection_timeout", &self.connection_timeout)
+            .field("root_certificate", &self.root_certificate)
+            .finish()
+    }
+}
+
+impl SqlConfig {
+    /// The defaults for a server at `url`.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            table: "rrag_storage".into(),
+            max_connections: 4,
+            connection_timeout: Duration::from_secs(30),
+            root_certificate: None,
+        }
+    }
+
+    /// Checks every option but the url; asks no server.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Configuration`] that names the option.
+    pub(super) fn validate(&self) -> Result<()> {
+        let table = self.table.as_str();
+        let plain = table.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        let starts_well = !table.starts_with(|first: char| first.is_ascii_digit());
+        let lower = table.to_ascii_lowercase();
+        if table.is_empty() || table.len() > MAX_TABLE_CHARS || !plain || !starts_well {
+            return Err(Error::Configuration(format!(
+                "table must be 1 to {MAX_TABLE_CHARS} letters, digits or underscores, the first no digit, not {table:?}"
+            )));
+        }
+        if lower == SCHEMA_TABLE || lower == COUNTS_TABLE || lower.starts_with("pg_") {
+            return Err(Error::Configuration(format!("table must not be {table:?}: that name is reserved")));
+        }
+        if self.max_connections == 0 {
+            return Err(Error::Configuration("max_connections must be at least 1, not 0".into()));
+        }
+        if self.connection_timeout.is_zero() {
+            return Err(Error::Configuration("connection_timeout must be positive".into()));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,129 @@
+//! What is asked about ranges of keys, and what is done to them.
+
+use super::config::COUNTS_TABLE;
+use super::connection::{Arg, Connection};
+use super::core::{Ask, Core, commit};
+use super::dialect::{Dialect, LIVE, Table};
+use super::errors::Outcome;
+use super::rows::count_in;
+use crate::engine::{EngineStats, KeyRange};
+
+/// The condition of a range, and its arguments.
+pub(super) fn within(range: &KeyRange) -> (&'static str, Vec<Arg<'_>>) {
+    match &range.end {
+        Some(end) => (r#""key" >= ? AND "key" < ?"#, vec![Arg::Bytes(&range.start), Arg::Bytes(end)]),
+        None => (r#""key" >= ?"#, vec![Arg::Bytes(&range.start)]),
+    }
+}
+
+fn int(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::Postgres => "int8",
+        Dialect::Mysql => "SIGNED",
+    }
+}
+
+/// Whether the server answers.
+pub(super) struct Ping;
+
+impl Ask for Ping {
+    type Answer = ();
+    const QUICK: bool = true;
+
+    async fn ask(&self, _: &Core, connection: &mut Connection) -> Outcome<()> {
+        connection.simple("SELECT 1").await
+    }
+}
+
+/// How many live records a range holds.
+pub(super) struct Count(pub(super) KeyRange);
+
+impl Ask for Count {
+    type Answer = u64;
+
+    async fn ask(&self, core: &Core, connection: &mut Connection) -> Outcome<u64> {
+        count(connection, &core.pool.table, &self.0, core.clock.now_ms()).await
+    }
+}
+
+async fn count(connection: &mut Connection, table: &Table, range: &KeyRange, now_ms: i64) -> Outcome<u64> {
+    let (t, int) = (table.quoted(), int(table.dialect));
+    let statement = if range.is_all() {
+        // All rows by their counters, less those that have expired and are not deleted yet; in one moment.
+        let text = format!(
+            r#"SELECT CAST(COALESCE((SELECT SUM("n") FROM "{COUNTS_TABLE}" WHERE "name" = ?), 0)
+                   - (SELECT COUNT(*) FROM {t} WHERE "expires_at" <= ?) AS {int})"#
+        );
+        table.statement(&text, vec![Arg::Text(&table.name), Arg::Int(now_ms)])
+    } else {
+        let (condition, mut args) = within(range);
+        args.push(Arg::Int(now_ms));
+        table.statement(&format!("SELECT CAST(COUNT(*) AS {int}) FROM {t} WHERE {condition} AND {LIVE}"), args)
+    };
+    Ok(u64::try_from(connection.row(statement).await?.int(0)?).unwrap_or(0))
+}
+
+/// Figures on a range.
+pub(super) struct Stats(pub(super) KeyRange);
+
+impl Ask for Stats {
+    type Answer = EngineStats;
+
+    async fn ask(&self, core: &Core, connection: &mut Connection) -> Outcome<EngineStats> {
+        let (table, now_ms) = (&core.pool.table, core.clock.now_ms());
+        let keys = count(connection, table, &self.0, now_ms).await?;
+        let t = table.quoted();
+        let statement = match (self.0.is_all(), table.dialect) {
+            (true, Dialect::Postgres) => {
+                table.statement("SELECT pg_total_relation_size(CAST(? AS regclass))", vec![Arg::Text(&t)])
+            }
+            (true, Dialect::Mysql) => table.statement(
+                "SELECT CAST(COALESCE(SUM(data_length + index_length), 0) AS SIGNED) FROM information_schema.tables
+                 WHERE table_schema = DATABASE() AND table_name = ?",
+                vec![Arg::Text(&table.name)],
+            ),
+            (false, dialect) => {
+                let (condition, mut args) = within(&self.0);
+                args.push(Arg::Int(now_ms));
+                let int = int(dialect);
+                let text = format!(
+                    r#"SELECT CAST(COALESCE(SUM(OCTET_LENGTH("key") + OCTET_LENGTH("body")), 0) AS {int})
+                       FROM {t} WHERE {condition} AND {LIVE}"#
+                );
+                table.statement(&text, args)
+            }
+        };
+        let bytes = u64::try_from(connection.row(statement).await?.int(0)?).unwrap_or(0);
+        Ok(EngineStats { keys, bytes, extra: Vec::new() })
+    }
+}
+
+/// Deletes a range; how many live records went.
+pub(super) struct RemoveRange(pub(super) KeyRange);
+
+impl Ask for RemoveRange {
+    type Answer = u64;
+    const WRITES: bool = true;
+
+    async fn ask(&self, core: &Core, connection: &mut Connection) -> Outcome<u64> {
+        let (table, t) = (&core.pool.table, core.pool.table.quoted());
+        // No writer may be half within: in PostgreSQL none is let in meanwhile, in MySQL the range is locked as it
+        // is read, its gaps too.
+        match table.dialect {
+            Dialect::Postgres => {
+                connection.simple(&format!("BEGIN; LOCK TABLE {t} IN SHARE ROW EXCLUSIVE MODE")).await?;
+            }
+            Dialect::Mysql => connection.simple("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE; BEGIN").await?,
+        }
+        let (condition, args) = within(&self.0);
+        let mut with_time = args.clone();
+        with_time.push(Arg::Int(core.clock.now_ms()));
+        let text = format!("DELETE FROM {t} WHERE {condition} AND {LIVE}");
+        let live = connection.run(table.statement(&text, with_time)).await?.rows;
+        let dead = connection.run(table.statement(&format!("DELETE FROM {t} WHERE {condition}"), args)).await?.rows;
+        let all = i64::try_from(live + dead).unwrap_or(i64::MAX);
+        count_in(connection, table, Core::slot(), -all).await?;
+        commit(connection).await?;
+        Ok(live)
+    }
+}
