@@ -1,4 +1,5 @@
-//! One memory for a RAG application: the same operations over an in-memory store and a SQLite file.
+//! One memory for a RAG application: the same operations over an in-memory store, a SQLite file,
+//! PostgreSQL, MySQL and MariaDB, Redis and Valkey with their clusters, and object stores.
 //!
 //! ```
 //! use rrag_storage::{InMemoryStorage, Memory, MemoryValue};
@@ -36,8 +37,11 @@ pub mod value;
 
 pub use answer::{Answer, BoxFuture};
 pub use clock::{Clock, ManualClock};
-pub use connect::{DEFAULT_MAX_KEYS, DEFAULT_MAX_MEMORY_BYTES, DatabaseConfig, DatabaseStorage, InMemoryStorage};
+pub use connect::{
+    DEFAULT_MAX_KEYS, DEFAULT_MAX_MEMORY_BYTES, DatabaseConfig, DatabaseStorage, InMemoryStorage, RedisStorage,
+};
 pub use engine::in_memory::{Eviction, InMemoryLimits};
+pub use engine::redis::RedisConfig;
 pub use engine::sqlite::Synchronous;
 pub use error::{Error, KeyProblem, Result};
 pub use key::{Key, MAX_KEY_BYTES};

@@ -1,4 +1,4 @@
-"""One memory for RAG pipelines and agents: in memory or in a SQLite file behind one contract."""
+"""One memory for RAG pipelines and agents: in memory, SQLite, PostgreSQL, MySQL, Redis behind one contract."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from ._native import (
     MemoryStats,
     MemoryValue,
     Operation,
+    RedisConfig,
+    RedisStorage,
     SortOrder,
     Storage,
     Transaction,
@@ -56,6 +58,8 @@ __all__ = [
     "Operation",
     "OperationTimeoutError",
     "PartialWriteError",
+    "RedisConfig",
+    "RedisStorage",
     "SortOrder",
     "Storage",
     "StorageClosedError",
