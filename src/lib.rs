@@ -18,6 +18,7 @@ mod answer;
 mod clock;
 pub mod codec;
 mod connect;
+mod copy;
 pub mod engine;
 mod error;
 mod facade;
@@ -40,6 +41,7 @@ pub use clock::{Clock, ManualClock};
 pub use connect::{
     DEFAULT_MAX_KEYS, DEFAULT_MAX_MEMORY_BYTES, DatabaseConfig, DatabaseStorage, InMemoryStorage, RedisStorage,
 };
+pub use copy::{CopyOptions, CopyProgress, Copying, copy};
 pub use engine::in_memory::{Eviction, InMemoryLimits};
 pub use engine::redis::RedisConfig;
 pub use engine::sqlite::Synchronous;

@@ -19,6 +19,7 @@ pub struct Listing<E: ?Sized> {
     storage: Storage<E>,
     scan: Scan,
     page: usize,
+    largest: usize,
     filter: Option<Glob>,
     /// How many bytes of each key the filter doesn't see: the view's own prefix.
     skip: usize,
@@ -65,7 +66,13 @@ impl<E: Engine + ?Sized> Listing<E> {
         let done = remaining == 0 || range.is_empty();
         let scan = Scan { range, order: query.sort_order, after: None, limit: 1, records };
         let skip = prefix.len();
-        Self { storage, scan, page: FIRST_PAGE, filter, skip, offset: query.offset, remaining, done }
+        let (page, largest, offset) = (FIRST_PAGE, LARGEST_PAGE, query.offset);
+        Self { storage, scan, page, largest, filter, skip, offset, remaining, done }
+    }
+
+    /// The same listing, in pages of at most `page` rows.
+    pub(crate) fn in_pages_of(self, page: usize) -> Self {
+        Self { page, largest: page, ..self }
     }
 
     /// Whether everything was listed.
@@ -89,7 +96,7 @@ impl<E: Engine + ?Sized> Listing<E> {
         let wanted = if self.filter.is_none() { self.offset.saturating_add(self.remaining) } else { usize::MAX };
         let mut scan = self.scan.clone();
         scan.limit = self.page.min(wanted);
-        self.page = (self.page * 2).min(LARGEST_PAGE);
+        self.page = (self.page * 2).min(self.largest);
         let page = self.storage.scan(scan).await?;
         match page.rows.last() {
             Some(last) if page.more => self.scan.after = Some(last.cursor()),

@@ -118,6 +118,11 @@ impl<E: Engine + ?Sized> Storage<E> {
         key.get(self.prefix.len()..).unwrap_or_default()
     }
 
+    /// Whether both are handles or views of one storage.
+    pub(crate) fn shares_engine<T: Engine + ?Sized>(&self, other: &Storage<T>) -> bool {
+        std::ptr::addr_eq(Arc::as_ptr(&self.engine), Arc::as_ptr(&other.engine))
+    }
+
     /// Whether it was closed.
     pub fn is_closed(&self) -> bool {
         self.opened.is_closed()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ._copy import CopyProgress, copy
 from ._native import (
     DatabaseConfig,
     DatabaseStorage,
@@ -42,6 +43,7 @@ __all__ = [
     "BackendUnavailableError",
     "ConfigurationError",
     "ConflictError",
+    "CopyProgress",
     "CorruptedDataError",
     "DatabaseConfig",
     "DatabaseStorage",
@@ -71,4 +73,5 @@ __all__ = [
     "UnsupportedTypeError",
     "__version__",
     "connect",
+    "copy",
 ]

@@ -4,6 +4,7 @@ mod args;
 mod backends;
 mod bridge;
 mod convert;
+mod copy;
 mod entry;
 mod errors;
 mod html;
@@ -66,7 +67,9 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<operation::Operation>()?;
     module.add_class::<iterator::PyEntryIterator>()?;
     module.add_class::<time::PyManualClock>()?;
+    module.add_class::<copy::PyCopyPages>()?;
     module.add_function(wrap_pyfunction!(backends::connect, module)?)?;
+    module.add_function(wrap_pyfunction!(copy::_copy_pages, module)?)?;
     convert::prepare(module.py())?;
     time::prepare(module.py())?;
     bridge::prepare(module.py())?;

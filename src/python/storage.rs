@@ -38,6 +38,10 @@ impl PyStorage {
         Self { storage: Arc::new(storage), class, logging }
     }
 
+    pub(super) fn shared(&self) -> Arc<Storage> {
+        Arc::clone(&self.storage)
+    }
+
     fn operation<T, S, F>(&self, name: &'static str, build: impl FnOnce() -> PyResult<(S, F)>) -> Operation
     where
         T: Send + 'static,
