@@ -20,6 +20,7 @@ What any operation may raise when it is awaited, besides what its own documentat
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterable, Iterator, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from os import PathLike
 from types import TracebackType
 from typing import Any, ClassVar, Literal, TypeAlias, TypeVar, final, overload
 from uuid import UUID
@@ -40,7 +41,11 @@ __all__ = [
     "MemoryQuery",
     "MemoryStats",
     "MemoryValue",
+    "ObjectConfig",
+    "ObjectStorage",
     "Operation",
+    "RedisConfig",
+    "RedisStorage",
     "SortOrder",
     "Storage",
     "Transaction",
@@ -740,20 +745,28 @@ class InMemoryStorage(Storage):
         """
 
 class DatabaseStorage(Storage):
-    """A storage in a database; today that is one SQLite file, shared by any number of processes.
+    """A storage in a database, shared by any number of processes: a SQLite file, PostgreSQL, MySQL or MariaDB.
 
-    The file is created, with mode 0600, where it does not exist; its directory must. Every awaited write is on disk:
-    it survives a killed process and, with `synchronous="full"`, a power cut.
+    A SQLite file is created, with mode 0600, where it does not exist; its directory must. On a server the database
+    must exist and its table is created. Every awaited write is committed: it survives a killed process and, with the
+    defaults, a power cut. docs/backends.md has what each promises and costs.
 
     Args:
         url: `sqlite:PATH` or `sqlite://PATH` (so `sqlite:///var/x.db` is `/var/x.db`), taken literally;
-            `sqlite::memory:` for a private database that is gone when the storage is closed.
-        max_connections: at most this many readers at once, beside the one writer.
-        connection_timeout: how long an operation waits for the file, seconds or a timedelta.
+            `sqlite::memory:` for a private database that is gone when the storage is closed;
+            `postgres://USER:PASSWORD@HOST:PORT/DATABASE` (or `postgresql://`), `mysql://…` (or `mariadb://`), user,
+            password and database percent-encoded. `?sslmode=` is disable, prefer, require, verify-ca or verify-full
+            (MySQL's `?ssl-mode=` and its words too): without it TLS is used where the server has it, and certificate
+            and name are checked, save on a loopback address.
+        max_connections: at most this many connections; for SQLite this many readers beside the one writer.
+        connection_timeout: the longest an operation may take, seconds or a timedelta: connecting, waiting for a
+            connection or another writer, the answer, and what is repeated after a connection broke.
         enable_query_logging: log each operation, without keys and values, to the logger `rrag_storage.query`.
-        table: the name of the table, so that several storages can share a file.
-        synchronous: `"full"`: an awaited write survives a power cut. `"normal"`: faster; a power cut may take the
-            last moments before it, never consistency. A killed process loses nothing either way.
+        table: the name of the table, so that several storages can share a file or a database.
+        synchronous: of SQLite. `"full"`: an awaited write survives a power cut. `"normal"`: faster; a power cut may
+            take the last moments before it, never consistency. A killed process loses nothing either way. A server's
+            own settings say it there, and `"normal"` is refused.
+        root_certificate: the path of a PEM file of the certificates that sign the server's, instead of the system's.
         clock: a `ManualClock` that expiry and times follow instead of the system's clock: for tests.
 
     Raises:
@@ -777,6 +790,7 @@ class DatabaseStorage(Storage):
         enable_query_logging: bool = False,
         table: str = "rrag_storage",
         synchronous: Literal["full", "normal"] = "full",
+        root_certificate: str | PathLike[str] | None = None,
         clock: ManualClock | None = None,
     ) -> Self: ...
     @classmethod
@@ -789,12 +803,14 @@ class DatabaseStorage(Storage):
         enable_query_logging: bool = ...,
         table: str = ...,
         synchronous: Literal["full", "normal"] = ...,
+        root_certificate: str | PathLike[str] | None = ...,
         clock: ManualClock | None = ...,
     ) -> Operation[Self]:
-        """Opens the database at once, so that a bad path fails here; the options are the constructor's.
+        """Opens the database at once, so that a bad path or server fails here; the options are the constructor's.
 
         Raises:
-            BackendUnavailableError: (a ConnectionError) the file can't be opened, or is no database of this library.
+            BackendUnavailableError: (a ConnectionError) the file can't be opened or is no database of this library,
+                the server can't be reached, or refuses the user or the database.
 
         >>> async def main():
         ...     s = await DatabaseStorage.connect("sqlite::memory:", max_connections=1)
@@ -813,6 +829,132 @@ class DatabaseStorage(Storage):
         >>> s.backend_name
         'sqlite'
         """
+
+class RedisStorage(Storage):
+    """A storage in Redis or Valkey, or in a cluster of them, shared by any number of processes.
+
+    A commit is one script on the server, checks and all. An awaited write is in the server; what survives the server's
+    crash is what its own configuration keeps (`appendonly`, `appendfsync`). On a cluster the keys of one first-level
+    namespace share a node: transactions and `mset` stay within one, else they raise UnsupportedOperationError.
+    docs/backends.md has the rest.
+
+    Args:
+        url: `redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]`, `rediss://…` for TLS (certificate and name are checked;
+            `#insecure` at the end takes any), `redis+cluster://HOST:PORT,HOST:PORT` and `rediss+cluster://…` for a
+            cluster, `unix:///PATH?db=1` for a socket. Parts are percent-encoded.
+        key_prefix: what every name of this storage on the server starts with: storages with different prefixes share
+            nothing.
+        max_connections: at most this many connections (to each node of a cluster): one for small operations, which
+            travel together, the others for large ones.
+        connection_timeout: the longest an operation may take, seconds or a timedelta: connecting, the answer, and what
+            is repeated after a connection broke.
+        enable_query_logging: log each operation, without keys and values, to the logger `rrag_storage.query`.
+        root_certificate: the path of a PEM file of the certificates that sign the server's, instead of the system's.
+        clock: a `ManualClock` that expiry and times follow instead of the system's clock: for tests.
+
+    Raises:
+        ConfigurationError: (a ValueError) an option or a url that can't be used; the message says which.
+
+    >>> s = RedisStorage("redis://ada:secret@localhost:6379/0", key_prefix="docs")
+    >>> s
+    <RedisStorage redis://localhost:6379/0>
+    """
+
+    def __new__(
+        cls,
+        url: str,
+        *,
+        key_prefix: str = "rrag",
+        max_connections: int = 4,
+        connection_timeout: Ttl = 30.0,
+        enable_query_logging: bool = False,
+        root_certificate: str | PathLike[str] | None = None,
+        clock: ManualClock | None = None,
+    ) -> Self: ...
+    @classmethod
+    def connect(
+        cls,
+        url: str,
+        *,
+        key_prefix: str = ...,
+        max_connections: int = ...,
+        connection_timeout: Ttl = ...,
+        enable_query_logging: bool = ...,
+        root_certificate: str | PathLike[str] | None = ...,
+        clock: ManualClock | None = ...,
+    ) -> Operation[Self]:
+        """Connects at once, so that a bad host or password fails here; the options are the constructor's.
+
+        Raises:
+            BackendUnavailableError: (a ConnectionError) the server can't be reached, or refuses the user.
+        """
+
+    @classmethod
+    def with_config(cls, config: RedisConfig) -> Self:
+        """A storage with the options of `config`, not opened yet: `await` it to open it at once.
+
+        >>> RedisStorage.with_config(RedisConfig("redis://localhost")).backend_name
+        'redis'
+        """
+
+class ObjectStorage(Storage):
+    """A storage in an object store: for large values, and for what is read more often than written.
+
+    Each entry is one object. `set_if_absent`, `compare_and_set`, `increment` and `pop` are conditional puts, exact with
+    any number of writers; what changes several keys works key by key, so `transaction()` raises
+    UnsupportedOperationError, and an `mset` that fails midway raises PartialWriteError. docs/backends.md has the rest.
+
+    Args:
+        url: `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX`, `az://CONTAINER/PREFIX`, or `file:///DIRECTORY`. The bucket must
+            exist.
+        storage_options: the store's own settings, which go before the environment variables of the same name in
+            capitals: `aws_access_key_id`, `aws_secret_access_key`, `aws_region`, `aws_endpoint`,
+            `google_service_account`, `azure_storage_account_name`, `azure_storage_account_key` and the like.
+        allow_http: whether an endpoint may be plain `http://`.
+        max_connections: at most this many requests at once.
+        connection_timeout: the longest a request may take, seconds or a timedelta, its repetitions included.
+        enable_query_logging: log each operation, without keys and values, to the logger `rrag_storage.query`.
+        root_certificate: the path of a PEM file of certificates to trust beside the system's.
+        clock: a `ManualClock` that expiry and times follow instead of the system's clock: for tests.
+
+    Raises:
+        ConfigurationError: (a ValueError) an option or a url that can't be used; the message says which.
+    """
+
+    def __new__(
+        cls,
+        url: str,
+        *,
+        storage_options: Mapping[str, str] | None = None,
+        allow_http: bool = False,
+        max_connections: int = 64,
+        connection_timeout: Ttl = 30.0,
+        enable_query_logging: bool = False,
+        root_certificate: str | PathLike[str] | None = None,
+        clock: ManualClock | None = None,
+    ) -> Self: ...
+    @classmethod
+    def connect(
+        cls,
+        url: str,
+        *,
+        storage_options: Mapping[str, str] | None = ...,
+        allow_http: bool = ...,
+        max_connections: int = ...,
+        connection_timeout: Ttl = ...,
+        enable_query_logging: bool = ...,
+        root_certificate: str | PathLike[str] | None = ...,
+        clock: ManualClock | None = ...,
+    ) -> Operation[Self]:
+        """Asks the store at once, so that a bad bucket or key fails here; the options are the constructor's.
+
+        Raises:
+            BackendUnavailableError: (a ConnectionError) the store can't be reached, or refuses the access.
+        """
+
+    @classmethod
+    def with_config(cls, config: ObjectConfig) -> Self:
+        """A storage with the options of `config`, not opened yet: `await` it to open it at once."""
 
 @final
 class Transaction:
@@ -1205,19 +1347,95 @@ class DatabaseConfig:
         enable_query_logging: bool = False,
         table: str = "rrag_storage",
         synchronous: Literal["full", "normal"] = "full",
+        root_certificate: str | PathLike[str] | None = None,
     ) -> Self: ...
     connection_string: str
-    """The url."""
+    """The url, with its password; the repr shows none."""
     max_connections: int
-    """At most this many readers at once."""
+    """At most this many connections, or readers at once."""
     connection_timeout: float
-    """How long an operation waits, in seconds."""
+    """The longest an operation may take, in seconds."""
     enable_query_logging: bool
     """Whether operations are logged."""
     table: str
     """The name of the table."""
     synchronous: Literal["full", "normal"]
     """What an awaited write survives."""
+    root_certificate: str | None
+    """The path of a PEM file of certificates."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    __hash__: ClassVar[None]  # type: ignore[assignment]  # it can be changed, so it can't be hashed
+
+@final
+class RedisConfig:
+    """The options of `RedisStorage`, which explains them; `RedisStorage.with_config(config)` uses them.
+
+    >>> RedisConfig("redis://ada:secret@localhost", key_prefix="docs").key_prefix
+    'docs'
+    """
+
+    def __new__(
+        cls,
+        connection_string: str,
+        *,
+        key_prefix: str = "rrag",
+        max_connections: int = 4,
+        connection_timeout: Ttl = 30.0,
+        enable_query_logging: bool = False,
+        root_certificate: str | PathLike[str] | None = None,
+    ) -> Self: ...
+    connection_string: str
+    """The url, with its password; the repr shows none."""
+    key_prefix: str
+    """What every name on the server starts with."""
+    max_connections: int
+    """At most this many connections."""
+    connection_timeout: float
+    """The longest an operation may take, in seconds."""
+    enable_query_logging: bool
+    """Whether operations are logged."""
+    root_certificate: str | None
+    """The path of a PEM file of certificates."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    __hash__: ClassVar[None]  # type: ignore[assignment]  # it can be changed, so it can't be hashed
+
+@final
+class ObjectConfig:
+    """The options of `ObjectStorage`, which explains them; `ObjectStorage.with_config(config)` uses them.
+
+    >>> ObjectConfig("s3://bucket/memory", storage_options={"aws_region": "eu-west-1"}).allow_http
+    False
+    """
+
+    def __new__(
+        cls,
+        connection_string: str,
+        *,
+        storage_options: Mapping[str, str] | None = None,
+        allow_http: bool = False,
+        max_connections: int = 64,
+        connection_timeout: Ttl = 30.0,
+        enable_query_logging: bool = False,
+        root_certificate: str | PathLike[str] | None = None,
+    ) -> Self: ...
+    connection_string: str
+    """The url."""
+    storage_options: dict[str, str]
+    """The store's own settings; the repr shows their names alone."""
+    allow_http: bool
+    """Whether an endpoint may be plain `http://`."""
+    max_connections: int
+    """At most this many requests at once."""
+    connection_timeout: float
+    """The longest a request may take, in seconds."""
+    enable_query_logging: bool
+    """Whether operations are logged."""
+    root_certificate: str | None
+    """The path of a PEM file of certificates."""
 
     def __eq__(self, other: object, /) -> bool: ...
     def __ne__(self, other: object, /) -> bool: ...
@@ -1267,9 +1485,17 @@ def connect(
     enable_query_logging: bool = ...,
     table: str = ...,
     synchronous: Literal["full", "normal"] = ...,
+    key_prefix: str = ...,
+    storage_options: Mapping[str, str] | None = ...,
+    allow_http: bool = ...,
+    root_certificate: str | PathLike[str] | None = ...,
     clock: ManualClock | None = ...,
 ) -> Storage:
-    """The storage of a url, not opened yet: `InMemoryStorage` for `memory://`, `DatabaseStorage` for `sqlite:…`.
+    """The storage of a url, not opened yet.
+
+    `InMemoryStorage` for `memory://`; `DatabaseStorage` for `sqlite:…`, `postgres://…` and `mysql://…`; `RedisStorage`
+    for `redis://…`, `rediss://…`, `redis+cluster://…` and `unix://…`; `ObjectStorage` for `s3://…`, `gs://…`, `az://…`
+    and `file://…`.
 
     `await connect(url)` opens it at once. The options are those of the class.
 

@@ -111,12 +111,13 @@ pub(in crate::python) fn connect<'py>(
 fn repr_of(config: &Bound<'_, PyAny>, class: &str, names: &[&str]) -> PyResult<String> {
     let part = |name: &&str| {
         let value = config.getattr(*name)?;
-        match value.extract::<&str>() {
-            Ok(url) if *name == "connection_string" => {
-                Ok(format!("{name}={}", masked(url).into_pyobject(config.py())?.repr()?))
-            }
-            _ => Ok(format!("{name}={}", value.repr()?)),
-        }
+        let shown = match *name {
+            "connection_string" => masked(value.extract()?).into_pyobject(config.py())?.into_any(),
+            // Their values may be secrets.
+            "storage_options" => value.call_method0("keys")?,
+            _ => value,
+        };
+        Ok(format!("{name}={}", shown.repr()?))
     };
     Ok(format!("{class}({})", names.iter().map(part).collect::<PyResult<Vec<_>>>()?.join(", ")))
 }
