@@ -16,6 +16,10 @@ from rrag_storage import (
     InMemoryConfig,
     InMemoryStorage,
     ManualClock,
+    ObjectConfig,
+    ObjectStorage,
+    RedisConfig,
+    RedisStorage,
     Storage,
     StorageError,
     UnsupportedOperationError,
@@ -45,6 +49,27 @@ async def test_connect_picks_the_class(tmp_path: Path) -> None:
         await storage.set("key", 1)
         assert await storage.get("key") == 1
         await storage.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "kind", "name", "shown"),
+    [
+        (f"postgres://ada:{SECRET}@h/d", DatabaseStorage, "postgres", "postgres://h:5432/d"),
+        (f"postgresql://ada:{SECRET}@h:1/d?sslmode=verify-full", DatabaseStorage, "postgres", "postgres://h:1/d"),
+        (f"mysql://ada:{SECRET}@h/d", DatabaseStorage, "mysql", "mysql://h:3306/d"),
+        (f"mariadb://ada:{SECRET}@[::1]:7/d", DatabaseStorage, "mysql", "mysql://[::1]:7/d"),
+        (f"redis://ada:{SECRET}@h/3", RedisStorage, "redis", "redis://h:6379/3"),
+        (f"rediss://:{SECRET}@h", RedisStorage, "redis", "rediss://h:6379/0"),
+        (f"redis+cluster://ada:{SECRET}@a:1,b:2", RedisStorage, "redis", "redis+cluster://a:1,b:2"),
+        (f"unix:///run/r.sock?pass={SECRET}", RedisStorage, "redis", "unix:///run/r.sock"),
+        ("s3://bucket/memory", ObjectStorage, "object", "s3://bucket/memory"),
+    ],
+)
+def test_connect_picks_the_class_of_a_server_and_asks_it_nothing(url: str, kind: Any, name: str, shown: str) -> None:
+    storage = connect(url)
+    assert type(storage) is kind
+    assert (storage.backend_name, storage.url) == (name, shown)
+    assert SECRET not in repr(storage)
 
 
 @asynchronous
@@ -233,11 +258,69 @@ def test_a_url_that_is_no_str(url: Any) -> None:
             make(url)
 
 
-def test_a_class_refuses_the_urls_of_the_other() -> None:
-    with pytest.raises(ConfigurationError):
-        DatabaseStorage("memory://")
-    with pytest.raises(ConfigurationError):
-        InMemoryStorage("sqlite::memory:")
+@pytest.mark.parametrize("kind", [InMemoryStorage, DatabaseStorage, RedisStorage, ObjectStorage])
+def test_a_class_refuses_the_urls_of_the_others(kind: Any) -> None:
+    urls = {
+        "memory://": InMemoryStorage,
+        "sqlite::memory:": DatabaseStorage,
+        f"postgres://ada:{SECRET}@h/d": DatabaseStorage,
+        f"redis://:{SECRET}@h": RedisStorage,
+        "s3://bucket": ObjectStorage,
+    }
+    for url, own in urls.items():
+        if own is not kind:
+            with pytest.raises(ConfigurationError) as refused:
+                kind(url)
+            assert SECRET not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "options", "error"),
+    [
+        ("redis://h", {"key_prefix": ""}, ConfigurationError),
+        ("redis://h", {"key_prefix": "a{b"}, ConfigurationError),
+        ("redis://h", {"key_prefix": 1}, WRONG_TYPE),
+        ("redis://h", {"max_connections": 0}, ConfigurationError),
+        ("redis://h", {"connection_timeout": 0}, ConfigurationError),
+        ("redis://h", {"root_certificate": 5}, WRONG_TYPE),
+        ("redis://h", {"root_certificate": "no such file"}, ConfigurationError),
+        ("redis://h", {"table": "a"}, TypeError),
+        ("postgres://u@h/d", {"max_connections": 0}, ConfigurationError),
+        ("postgres://u@h/d", {"table": "a;b"}, ConfigurationError),
+        ("postgres://u@h/d", {"synchronous": "normal"}, ConfigurationError),
+        ("mysql://u@h/d", {"key_prefix": "a"}, TypeError),
+        ("sqlite::memory:", {"root_certificate": "roots.pem"}, ConfigurationError),
+        ("s3://bucket", {"storage_options": "region"}, WRONG_TYPE),
+        ("s3://bucket", {"storage_options": {"aws_region": 1}}, WRONG_TYPE),
+        ("s3://bucket", {"storage_options": {"no_such_option": "1"}}, ConfigurationError),
+        ("s3://bucket", {"allow_http": "yes"}, WRONG_TYPE),
+        ("s3://bucket", {"max_connections": 0}, ConfigurationError),
+    ],
+    ids=str,
+)
+def test_options_of_servers_that_are_refused(url: str, options: dict[str, Any], error: Any) -> None:
+    (name,) = options
+    with pytest.raises(error, match=name):
+        connect(url, **options)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        DatabaseConfig(f"postgres://ada:{SECRET}@h/d", root_certificate=Path("roots.pem"), table="mine"),
+        RedisConfig(f"redis://ada:{SECRET}@h", key_prefix="mine", max_connections=2),
+        RedisConfig(f"unix:///s?pass={SECRET}"),
+        ObjectConfig("s3://bucket/a", storage_options={"aws_secret_access_key": SECRET}, allow_http=True),
+    ],
+    ids=repr,
+)
+def test_a_config_of_a_server_shows_no_secret(config: Any) -> None:
+    storages = {DatabaseConfig: DatabaseStorage, RedisConfig: RedisStorage, ObjectConfig: ObjectStorage}
+    assert SECRET not in repr(config)
+    assert type(config).__name__ in repr(config)
+    storage: Storage = storages[type(config)].with_config(config)  # type: ignore[attr-defined]  # each has it
+    assert type(storage) is storages[type(config)]
+    assert SECRET not in repr(storage)
 
 
 @pytest.mark.parametrize("timeout", [5, 5.0, timedelta(seconds=5)], ids=repr)

@@ -15,6 +15,8 @@ CLASSES = [
     rrag_storage.Storage,
     rrag_storage.InMemoryStorage,
     rrag_storage.DatabaseStorage,
+    rrag_storage.RedisStorage,
+    rrag_storage.ObjectStorage,
     rrag_storage.SyncStorage,
     rrag_storage.Transaction,
     rrag_storage.SyncTransaction,
@@ -25,6 +27,9 @@ CLASSES = [
     rrag_storage.SortOrder,
     rrag_storage.InMemoryConfig,
     rrag_storage.DatabaseConfig,
+    rrag_storage.RedisConfig,
+    rrag_storage.ObjectConfig,
+    rrag_storage.CopyProgress,
     rrag_storage.ManualClock,
 ]
 

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from rrag_storage import (
     BackendUnavailableError,
     ConfigurationError,
     ConflictError,
+    CopyProgress,
     CorruptedDataError,
     DatabaseConfig,
     DatabaseStorage,
@@ -29,9 +31,13 @@ from rrag_storage import (
     MemoryQuery,
     MemoryStats,
     MemoryValue,
+    ObjectConfig,
+    ObjectStorage,
     Operation,
     OperationTimeoutError,
     PartialWriteError,
+    RedisConfig,
+    RedisStorage,
     SortOrder,
     Storage,
     StorageClosedError,
@@ -42,6 +48,7 @@ from rrag_storage import (
     UnsupportedOperationError,
     UnsupportedTypeError,
     connect,
+    copy,
 )
 from typing_extensions import assert_type
 
@@ -78,6 +85,7 @@ async def make_storages() -> None:
         enable_query_logging=True,
         table="notes",
         synchronous="normal",
+        root_certificate=Path("roots.pem"),
         clock=clock,
     )
     assert_type(await DatabaseStorage.connect("sqlite:memory.db", connection_timeout=5), DatabaseStorage)
@@ -95,10 +103,33 @@ async def make_storages() -> None:
     assert_type(database.enable_query_logging, bool)
     assert_type(database.table, str)
     print(database.synchronous)
+    assert_type(database.root_certificate, "str | None")
     assert_type(await DatabaseStorage.with_config(database), DatabaseStorage)
+
+    assert_type(await RedisStorage("redis://localhost", key_prefix="docs", root_certificate="roots.pem"), RedisStorage)
+    assert_type(await RedisStorage.connect("redis+cluster://localhost", max_connections=2, clock=clock), RedisStorage)
+    redis = RedisConfig("rediss://localhost", key_prefix="docs", connection_timeout=timedelta(seconds=5))
+    assert_type(redis.connection_string, str)
+    assert_type(redis.key_prefix, str)
+    assert_type(RedisStorage.with_config(redis), RedisStorage)
+
+    options = {"aws_region": "eu-west-1"}
+    assert_type(await ObjectStorage("s3://bucket/memory", storage_options=options, allow_http=True), ObjectStorage)
+    assert_type(await ObjectStorage.connect("file:///var/memory", max_connections=8, clock=clock), ObjectStorage)
+    objects = ObjectConfig("gs://bucket", storage_options=options, allow_http=False, enable_query_logging=True)
+    assert_type(objects.storage_options, dict[str, str])
+    assert_type(objects.allow_http, bool)
+    assert_type(ObjectStorage.with_config(objects), ObjectStorage)
 
     assert_type(connect("memory://", max_keys=5), Storage)
     assert_type(await connect("sqlite:memory.db", synchronous="normal"), Storage)
+    assert_type(await connect("redis://localhost", key_prefix="docs"), Storage)
+
+    done = await copy(connect("memory://"), connect("sqlite:memory.db"), progress=print, namespace="docs")
+    assert_type(done, CopyProgress)
+    assert_type(done.copied + done.skipped, int)
+    assert_type(done.last_key, "str | None")
+    await copy(InMemoryStorage(), InMemoryStorage(), MemoryQuery(), overwrite=False, page_size=10)
 
     async with InMemoryStorage() as storage:
         assert_type(storage, InMemoryStorage)
