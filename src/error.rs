@@ -48,6 +48,16 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A sealed record can't be opened, or one that should be sealed is not.
+    #[error("{} can't be decrypted with key id {key_id:?}: {reason}", place(key))]
+    Decryption {
+        /// The key under which the record stands.
+        key: String,
+        /// The id of the key that seals it; empty where none does.
+        key_id: String,
+        /// Why not.
+        reason: String,
+    },
     /// The backend can't be reached or opened.
     #[error("{what}: {reason}")]
     Unavailable {
@@ -160,7 +170,10 @@ impl Error {
     pub fn key(&self) -> Option<&str> {
         match self {
             Self::Corrupted { key, .. } if key.is_empty() => None,
-            Self::Conflict { key } | Self::Corrupted { key, .. } | Self::WrongKind { key, .. } => Some(key),
+            Self::Conflict { key }
+            | Self::Corrupted { key, .. }
+            | Self::Decryption { key, .. }
+            | Self::WrongKind { key, .. } => Some(key),
             _ => None,
         }
     }

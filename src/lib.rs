@@ -26,6 +26,7 @@ pub mod fork;
 mod glob;
 mod janitor;
 mod key;
+pub mod layers;
 mod listing;
 mod memory;
 #[cfg(feature = "python")]

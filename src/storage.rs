@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::codec::{self, Encoded, Kind};
 use crate::engine::{
     Announced, Batch, Change, ChangeFn, Check, Commit, Engine, EngineStats, KeyRange, Meta, NewRecord, Page, Record,
-    Scan, Updated, Write,
+    Scan, Write,
 };
 use crate::error::{Error, Result};
 use crate::key::{Key, SEPARATOR};
@@ -157,21 +157,21 @@ impl<E: Engine + ?Sized> Storage<E> {
 
     /// What `keys` hold, their expiry restarted in the same step.
     pub fn read_and_touch(&self, keys: Vec<Key>, ttl: Ttl) -> Answer<Result<Vec<Option<Record>>>> {
-        self.touch(keys, Some(ttl)).map_ok(|updated| updated.into_iter().map(|one| one.after).collect())
+        let change = attempt!(self.touch(Some(ttl)));
+        self.engine.update(keys, change).map_ok(|updated| updated.into_iter().map(|one| one.after).collect())
     }
 
-    /// Gives `keys` a new expiry, or none.
-    fn touch(&self, keys: Vec<Key>, ttl: Option<Ttl>) -> Answer<Result<Vec<Updated>>> {
-        attempt!(self.check_open());
-        let expires_at = attempt!(ttl.map(|ttl| ttl.expires_at(&self.clock)).transpose());
+    /// A change that gives what is there a new expiry, or none.
+    fn touch(&self, ttl: Option<Ttl>) -> Result<ChangeFn> {
+        self.check_open()?;
+        let expires_at = ttl.map(|ttl| ttl.expires_at(&self.clock)).transpose()?;
         let clock = self.clock.clone();
-        let change: ChangeFn = Arc::new(move |_, record| {
+        Ok(Arc::new(move |_, record| {
             Ok(record.map_or(Change::Keep, |record| {
                 let meta = Meta { version: new_version(), updated_at: clock.stamp(), expires_at, ..record.meta };
                 Change::Put(NewRecord { meta, body: record.body.to_vec(), force_created: false })
             }))
-        });
-        self.engine.update(keys, change)
+        }))
     }
 
     /// Stores `value` under `key`.
@@ -247,7 +247,8 @@ impl<E: Engine + ?Sized> Storage<E> {
 
     /// Gives `key` a new expiry, or none; whether it was there.
     pub fn set_expiry(&self, key: Key, ttl: Option<Ttl>) -> Answer<Result<bool>> {
-        self.touch(vec![key], ttl).map_ok(|touched| touched.iter().any(|one| one.before.is_some()))
+        let change = attempt!(self.touch(ttl));
+        self.engine.update_unread(vec![key], change).map_ok(|touched| touched.contains(&true))
     }
 
     /// Version and times of `key`.

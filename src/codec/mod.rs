@@ -20,7 +20,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 pub use header::open;
-
+pub(crate) use header::{Frame, Packing};
 pub(crate) use path::{Step, Unsupported};
 pub(crate) use read::Reader;
 pub(crate) use token::{ArrayToken, Token};

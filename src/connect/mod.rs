@@ -14,18 +14,19 @@ use crate::engine::redis::{RedisConfig, RedisEngine};
 use crate::engine::sql::{SqlConfig, SqlEngine};
 use crate::engine::sqlite::{SqliteConfig, SqliteEngine, Synchronous};
 use crate::error::{Error, Result};
+use crate::layers::{Layered, Layers};
 use crate::storage::Storage;
 
 pub(crate) use url::{Scheme, masked, scheme_of};
 
 /// A storage in this process's memory.
-pub type InMemoryStorage = Storage<InMemoryEngine>;
+pub type InMemoryStorage = Storage<Layered<InMemoryEngine>>;
 
 /// A storage in a database: a SQLite file, PostgreSQL, MySQL or MariaDB.
 pub type DatabaseStorage = Storage<dyn Engine>;
 
 /// A storage in Redis or Valkey, or in a cluster of them.
-pub type RedisStorage = Storage<RedisEngine>;
+pub type RedisStorage = Storage<Layered<RedisEngine>>;
 
 /// The most entries of an [`InMemoryStorage`] unless told otherwise.
 pub const DEFAULT_MAX_KEYS: u64 = 100_000;
@@ -45,7 +46,16 @@ impl InMemoryStorage {
 
     /// A storage with these limits.
     pub fn with_limits(limits: InMemoryLimits, clock: Clock) -> Self {
-        Self::over(InMemoryEngine::new(limits, clock.clone()), clock)
+        Self::over(Layered::plain(InMemoryEngine::new(limits, clock.clone())), clock)
+    }
+
+    /// A storage with these limits and layers.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Configuration`] for layers that can't be used together.
+    pub fn with_layers(limits: InMemoryLimits, layers: Layers, clock: Clock) -> Result<Self> {
+        Ok(Self::over(Layered::new(InMemoryEngine::new(limits, clock.clone()), layers)?, clock))
     }
 }
 
@@ -72,6 +82,8 @@ pub struct DatabaseConfig {
     pub synchronous: Synchronous,
     /// A PEM file of the certificates that sign the server's, instead of the system's. Not for SQLite.
     pub root_certificate: Option<PathBuf>,
+    /// What is done to values before they are stored.
+    pub layers: Layers,
     /// The source of times.
     pub clock: Clock,
 }
@@ -85,6 +97,7 @@ impl fmt::Debug for DatabaseConfig {
             .field("table", &self.table)
             .field("synchronous", &self.synchronous)
             .field("root_certificate", &self.root_certificate)
+            .field("layers", &self.layers)
             .field("clock", &self.clock)
             .finish()
     }
@@ -99,6 +112,7 @@ impl Default for DatabaseConfig {
             table: "rrag_storage".to_owned(),
             synchronous: Synchronous::Full,
             root_certificate: None,
+            layers: Layers::default(),
             clock: Clock::System,
         }
     }
@@ -125,7 +139,8 @@ impl DatabaseStorage {
                     synchronous: config.synchronous,
                 };
                 sqlite.validate()?;
-                Ok(Storage::over(SqliteEngine::new(sqlite, config.clock.clone()), config.clock).into_dyn())
+                let engine = SqliteEngine::new(sqlite, config.clock.clone());
+                Ok(Storage::over(Layered::new(engine, config.layers)?, config.clock).into_dyn())
             }
             Scheme::Sql if config.synchronous != Synchronous::Full => refused(
                 "synchronous=\"normal\" is for SQLite; a server's own settings say what a commit survives there",
@@ -138,7 +153,8 @@ impl DatabaseStorage {
                     connection_timeout: config.connection_timeout,
                     root_certificate: config.root_certificate,
                 };
-                Ok(Storage::over(SqlEngine::new(sql, config.clock.clone())?, config.clock).into_dyn())
+                let engine = SqlEngine::new(sql, config.clock.clone())?;
+                Ok(Storage::over(Layered::new(engine, config.layers)?, config.clock).into_dyn())
             }
             Scheme::Memory => {
                 refused("memory:// is for InMemoryStorage; a database url starts with sqlite:, postgres:// or mysql://")
@@ -164,18 +180,18 @@ impl RedisStorage {
     /// # Errors
     ///
     /// [`Error::Configuration`] for a url or an option that can't be used.
-    pub fn lazy(config: RedisConfig, clock: Clock) -> Result<Self> {
+    pub fn lazy(config: RedisConfig, layers: Layers, clock: Clock) -> Result<Self> {
         if scheme_of(&config.url)? != Scheme::Redis {
             return Err(Error::Configuration(
                 "a Redis url starts with redis://, rediss://, redis+cluster://, rediss+cluster:// or unix://".into(),
             ));
         }
-        Ok(Self::over(RedisEngine::new(config, clock.clone())?, clock))
+        Ok(Self::over(Layered::new(RedisEngine::new(config, clock.clone())?, layers)?, clock))
     }
 
     /// A storage that is open: a server that can't be reached fails here.
-    pub fn with_config(config: RedisConfig, clock: Clock) -> Answer<Result<Self>> {
-        opened(Self::lazy(config, clock))
+    pub fn with_config(config: RedisConfig, layers: Layers, clock: Clock) -> Answer<Result<Self>> {
+        opened(Self::lazy(config, layers, clock))
     }
 }
 

@@ -73,6 +73,11 @@ pub trait Engine: Send + Sync + 'static {
     /// An error of `change` leaves everything as it was.
     fn update(&self, keys: Vec<Key>, change: ChangeFn) -> Answer<Result<Vec<Updated>>>;
 
+    /// The same for changes whose values nobody wants to see: whether each key held a record.
+    fn update_unread(&self, keys: Vec<Key>, change: ChangeFn) -> Answer<Result<Vec<bool>>> {
+        self.update(keys, change).map_ok(|updated| updated.iter().map(|one| one.before.is_some()).collect())
+    }
+
     /// One page of a range.
     fn scan(&self, scan: Scan) -> Answer<Result<Page>>;
 
@@ -93,6 +98,17 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Figures on a range.
     fn stats(&self, range: KeyRange) -> Answer<Result<EngineStats>>;
+
+    /// What the store holds under `name` beside its records; `proposed`, stored in the same step, where it holds
+    /// nothing. Of several who propose one wins, and all are told its value. Nothing ever changes or removes it.
+    fn attribute(&self, name: &str, proposed: Option<Vec<u8>>) -> Answer<Result<Option<Vec<u8>>>> {
+        let _ = (name, proposed);
+        Answer::ready(Err(crate::Error::Unsupported {
+            backend: self.name(),
+            operation: "attributes",
+            reason: "not there yet".to_owned(),
+        }))
+    }
 
     /// Whether the store answers.
     fn ping(&self) -> Answer<Result<()>>;

@@ -11,6 +11,7 @@ mod classes {
     pyo3::import_exception!(rrag_storage.errors, LimitExceededError);
     pyo3::import_exception!(rrag_storage.errors, ConflictError);
     pyo3::import_exception!(rrag_storage.errors, CorruptedDataError);
+    pyo3::import_exception!(rrag_storage.errors, DecryptionError);
     pyo3::import_exception!(rrag_storage.errors, UnsupportedOperationError);
     pyo3::import_exception!(rrag_storage.errors, BackendUnavailableError);
     pyo3::import_exception!(rrag_storage.errors, OperationTimeoutError);
@@ -28,6 +29,7 @@ pub(super) fn raise(error: Error) -> PyErr {
         Error::LimitExceeded { .. } => classes::LimitExceededError::new_err(message),
         Error::Conflict { .. } => classes::ConflictError::new_err(message),
         Error::Corrupted { .. } => classes::CorruptedDataError::new_err(message),
+        Error::Decryption { .. } => classes::DecryptionError::new_err(message),
         Error::Unavailable { .. } => classes::BackendUnavailableError::new_err(message),
         Error::Timeout { .. } => classes::OperationTimeoutError::new_err(message),
         Error::Unsupported { .. } => classes::UnsupportedOperationError::new_err(message),

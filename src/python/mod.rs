@@ -9,6 +9,7 @@ mod entry;
 mod errors;
 mod html;
 mod iterator;
+mod layers;
 mod operation;
 mod query;
 mod signal;
@@ -58,6 +59,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<backends::PyInMemoryConfig>()?;
     module.add_class::<backends::PyDatabaseConfig>()?;
     module.add_class::<backends::PyRedisConfig>()?;
+    module.add_class::<layers::PyKey>()?;
+    module.add_class::<layers::PyCompression>()?;
     module.add_class::<value::PyMemoryValue>()?;
     module.add_class::<entry::PyMemoryEntry>()?;
     module.add_class::<entry::PyMemoryStats>()?;

@@ -19,6 +19,7 @@ mod table;
 mod write;
 
 use std::cell::Cell;
+use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
@@ -30,7 +31,7 @@ use self::limits::Totals;
 use self::locked::{ALL, Locked};
 use self::shard::Shard;
 use super::{Batch, ChangeFn, Commit, Engine, EngineStats, KeyRange, Page, Record, Scan, Updated};
-use crate::answer::Answer;
+use crate::answer::{Answer, attempt};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::key::Key;
@@ -55,6 +56,7 @@ pub struct InMemoryEngine {
     closed: AtomicBool,
     /// The expiry that the janitor was last told to come for, in milliseconds since the Unix epoch.
     expected: AtomicI64,
+    attributes: Mutex<HashMap<String, Vec<u8>>>,
     this: Weak<Self>,
 }
 
@@ -73,6 +75,7 @@ impl InMemoryEngine {
             clock,
             closed: AtomicBool::new(false),
             expected: AtomicI64::new(i64::MAX),
+            attributes: Mutex::default(),
             this: this.clone(),
         })
     }
@@ -184,6 +187,15 @@ impl Engine for InMemoryEngine {
 
     fn stats(&self, range: KeyRange) -> Answer<Result<EngineStats>> {
         Answer::ready(self.stats_now(&range))
+    }
+
+    fn attribute(&self, name: &str, proposed: Option<Vec<u8>>) -> Answer<Result<Option<Vec<u8>>>> {
+        attempt!(self.check_open());
+        let mut attributes = lock(&self.attributes);
+        if let (None, Some(proposed)) = (attributes.get(name), proposed) {
+            attributes.insert(name.to_owned(), proposed);
+        }
+        Answer::ready(Ok(attributes.get(name).cloned()))
     }
 
     fn ping(&self) -> Answer<Result<()>> {

@@ -89,6 +89,10 @@ impl Engine for SqliteEngine {
         self.query(|reply| Query::Stats(range, reply))
     }
 
+    fn attribute(&self, name: &str, proposed: Option<Vec<u8>>) -> Answer<Result<Option<Vec<u8>>>> {
+        self.task(|reply| Task::Attribute(name.to_owned(), proposed, reply))
+    }
+
     fn ping(&self) -> Answer<Result<()>> {
         self.query(Query::Ping)
     }

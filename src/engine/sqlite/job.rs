@@ -5,8 +5,8 @@ use rusqlite::Connection;
 
 use super::errors::{Outcome, gone};
 use super::patience::Patience;
-use super::scan;
 use super::statements::{self, Sql};
+use super::{attributes, scan};
 use crate::answer::Answer;
 use crate::engine::{Batch, ChangeFn, Commit, EngineStats, KeyRange, Page, Record, Scan, Updated, Write};
 use crate::error::{Error, Result};
@@ -36,6 +36,8 @@ pub(super) enum Task {
     Commit(Batch, Reply<Commit>),
     Update(Vec<Key>, ChangeFn, Reply<Vec<Updated>>),
     RemoveRange(KeyRange, Reply<u64>),
+    /// A name, and the value that it gets where it has none.
+    Attribute(String, Option<Vec<u8>>, Reply<Option<Vec<u8>>>),
     /// Frees what has expired; nobody waits for it.
     Purge,
 }
@@ -45,6 +47,7 @@ pub(super) enum Done {
     Commit(Commit),
     Updated(Vec<Updated>),
     Removed(u64),
+    Attribute(Option<Vec<u8>>),
     /// When the next record expires.
     Purged(Option<i64>),
 }
@@ -55,6 +58,9 @@ impl Task {
             Self::Commit(batch, _) => Done::Commit(statements::commit(connection, sql, batch, now_ms)?),
             Self::Update(keys, change, _) => Done::Updated(statements::update(connection, sql, keys, change, now_ms)?),
             Self::RemoveRange(range, _) => Done::Removed(statements::remove_range(connection, sql, range, now_ms)?),
+            Self::Attribute(name, proposed, _) => {
+                Done::Attribute(attributes::attribute(connection, sql, name, proposed.as_deref())?)
+            }
             Self::Purge => Done::Purged(statements::purge(connection, sql, PURGE_ROWS, now_ms)?),
         })
     }
@@ -64,6 +70,7 @@ impl Task {
             (Self::Commit(_, reply), Ok(Done::Commit(commit))) => reply.send(Ok(commit)),
             (Self::Update(_, _, reply), Ok(Done::Updated(updated))) => reply.send(Ok(updated)),
             (Self::RemoveRange(_, reply), Ok(Done::Removed(count))) => reply.send(Ok(count)),
+            (Self::Attribute(_, _, reply), Ok(Done::Attribute(value))) => reply.send(Ok(value)),
             (task, done) => task.fail(done.err().unwrap_or_else(gone)),
         }
     }
@@ -73,6 +80,7 @@ impl Task {
             Self::Commit(_, reply) => reply.send(Err(error)),
             Self::Update(_, _, reply) => reply.send(Err(error)),
             Self::RemoveRange(_, reply) => reply.send(Err(error)),
+            Self::Attribute(_, _, reply) => reply.send(Err(error)),
             Self::Purge => {}
         }
     }
@@ -83,6 +91,7 @@ impl Task {
             Self::Commit(_, reply) => reply.0.is_canceled(),
             Self::Update(_, _, reply) => reply.0.is_canceled(),
             Self::RemoveRange(_, reply) => reply.0.is_canceled(),
+            Self::Attribute(_, _, reply) => reply.0.is_canceled(),
             Self::Purge => false,
         }
     }
@@ -92,7 +101,7 @@ impl Task {
         match self {
             Self::Commit(batch, _) => batch.writes.iter().map(|(key, write)| key.len() + write_bytes(write)).sum(),
             Self::Update(keys, ..) => keys.len() * 256,
-            Self::RemoveRange(..) | Self::Purge => 64 * 1024,
+            Self::RemoveRange(..) | Self::Attribute(..) | Self::Purge => 64 * 1024,
         }
     }
 

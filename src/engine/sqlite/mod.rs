@@ -15,6 +15,7 @@
 //! in the same process (Python's `sqlite3`) may look at the file, see `guard`; it must not write while this one does,
 //! for their locks don't exclude each other, as <https://sqlite.org/howtocorrupt.html> explains. Another process may.
 
+mod attributes;
 mod config;
 mod contract;
 mod core;

@@ -26,6 +26,7 @@ pub(super) struct Sql {
     delete_due: String,
     next_due: String,
     due_in_range: String,
+    pub(super) attributes: String,
     pub(super) scan: ScanSql,
 }
 
@@ -34,6 +35,7 @@ impl Sql {
         let t = format!("\"{table}\"");
         let by_key = format!("{t} INDEXED BY \"{table}:key\"");
         Self {
+            attributes: format!("{table}:attributes"),
             read: format!("SELECT version, created_at, updated_at, expires_at, body FROM {t} WHERE key = ?1"),
             read_small: format!(
                 "SELECT version, created_at, updated_at, expires_at, CASE WHEN length(body) <= {INLINE_BODY} THEN body END \

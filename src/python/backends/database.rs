@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType};
 
 use super::super::args;
+use super::super::layers::layers_of;
 use super::super::operation::Operation;
 use super::super::storage::PyStorage;
 use super::{
@@ -25,8 +26,8 @@ impl PyDatabaseStorage {
     #[new]
     #[pyo3(signature = (
         url, *, max_connections=None, connection_timeout=None, enable_query_logging=None, table=None,
-        synchronous=None, root_certificate=None, clock=None
-    ), text_signature = "(url, *, max_connections=4, connection_timeout=30.0, enable_query_logging=False, table='rrag_storage', synchronous='full', root_certificate=None, clock=None)")]
+        synchronous=None, root_certificate=None, clock=None, **layers
+    ), text_signature = "(url, *, max_connections=4, connection_timeout=30.0, enable_query_logging=False, table='rrag_storage', synchronous='full', root_certificate=None, clock=None, compression=None, compression_threshold=1024, encryption_key=None, active_key=None, require_encryption=None, hide_keys=False, large_values=None, large_value_threshold=1_048_576)")]
     #[allow(clippy::too_many_arguments)] // Python's keyword options.
     fn new(
         url: &Bound<'_, PyAny>,
@@ -37,6 +38,7 @@ impl PyDatabaseStorage {
         synchronous: Option<&Bound<'_, PyAny>>,
         root_certificate: Option<&Bound<'_, PyAny>>,
         clock: Option<&Bound<'_, PyAny>>,
+        layers: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<PyClassInitializer<Self>> {
         let options = PyDatabaseConfig::new(
             url,
@@ -59,6 +61,7 @@ impl PyDatabaseStorage {
             table: options.table,
             synchronous,
             root_certificate: options.root_certificate.map(PathBuf::from),
+            layers: layers_of("DatabaseStorage", layers)?,
             clock: clock_of(clock)?,
         };
         let storage = DatabaseStorage::lazy(config)?;

@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType};
 
 use super::super::args;
+use super::super::layers::layers_of;
 use super::super::operation::Operation;
 use super::super::storage::PyStorage;
 use super::{clock_of, connected, options_of, refused, repr_of};
@@ -62,8 +63,8 @@ fn eviction_of(name: Option<&Bound<'_, PyAny>>) -> PyResult<Eviction> {
 impl PyInMemoryStorage {
     #[new]
     #[pyo3(
-        signature = (url="memory://", *, max_keys=MAX_KEYS, max_memory_bytes=MAX_MEMORY_BYTES, eviction=None, clock=None),
-        text_signature = "(url='memory://', *, max_keys=100_000, max_memory_bytes=1_000_000_000, eviction=None, clock=None)"
+        signature = (url="memory://", *, max_keys=MAX_KEYS, max_memory_bytes=MAX_MEMORY_BYTES, eviction=None, clock=None, **layers),
+        text_signature = "(url='memory://', *, max_keys=100_000, max_memory_bytes=1_000_000_000, eviction=None, clock=None, compression=None, compression_threshold=1024, encryption_key=None, active_key=None, require_encryption=None, hide_keys=False, large_values=None, large_value_threshold=1_048_576)"
     )]
     fn new(
         url: &str,
@@ -71,6 +72,7 @@ impl PyInMemoryStorage {
         max_memory_bytes: Limit<'_, '_>,
         eviction: Option<&Bound<'_, PyAny>>,
         clock: Option<&Bound<'_, PyAny>>,
+        layers: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<PyClassInitializer<Self>> {
         if scheme_of(url)? != Scheme::Memory {
             return Err(refused("InMemoryStorage takes the url memory://; a file is DatabaseStorage(\"sqlite:PATH\")"));
@@ -81,7 +83,7 @@ impl PyInMemoryStorage {
             max_memory_bytes: max_memory_bytes.named("max_memory_bytes")?,
             eviction,
         };
-        let storage = InMemoryStorage::with_limits(limits, clock_of(clock)?);
+        let storage = InMemoryStorage::with_layers(limits, layers_of("InMemoryStorage", layers)?, clock_of(clock)?)?;
         let base = PyStorage::new(storage.into_dyn(), "InMemoryStorage", false);
         Ok(PyClassInitializer::from(base).add_subclass(Self))
     }

@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyMapping, PyType};
 
 use super::super::args;
+use super::super::layers::layers_of;
 use super::super::operation::Operation;
 use super::super::storage::PyStorage;
 use super::{
@@ -28,8 +29,8 @@ impl PyObjectStorage {
     #[new]
     #[pyo3(signature = (
         url, *, storage_options=None, allow_http=None, max_connections=None, connection_timeout=None,
-        enable_query_logging=None, root_certificate=None, clock=None
-    ), text_signature = "(url, *, storage_options=None, allow_http=False, max_connections=64, connection_timeout=30.0, enable_query_logging=False, root_certificate=None, clock=None)")]
+        enable_query_logging=None, root_certificate=None, clock=None, **layers
+    ), text_signature = "(url, *, storage_options=None, allow_http=False, max_connections=64, connection_timeout=30.0, enable_query_logging=False, root_certificate=None, clock=None, compression=None, compression_threshold=1024, encryption_key=None, active_key=None, require_encryption=None, hide_keys=False, large_values=None, large_value_threshold=1_048_576)")]
     #[allow(clippy::too_many_arguments)] // Python's keyword options.
     fn new(
         url: &Bound<'_, PyAny>,
@@ -40,6 +41,7 @@ impl PyObjectStorage {
         enable_query_logging: Option<&Bound<'_, PyAny>>,
         root_certificate: Option<&Bound<'_, PyAny>>,
         clock: Option<&Bound<'_, PyAny>>,
+        layers: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<PyClassInitializer<Self>> {
         let options = PyObjectConfig::new(
             url,
@@ -58,7 +60,7 @@ impl PyObjectStorage {
             connection_timeout: Duration::from_secs_f64(options.connection_timeout),
             root_certificate: options.root_certificate.map(PathBuf::from),
         };
-        let storage = ObjectStorage::lazy(config, clock_of(clock)?)?;
+        let storage = ObjectStorage::lazy(config, layers_of("ObjectStorage", layers)?, clock_of(clock)?)?;
         let base = PyStorage::new(storage.into_dyn(), "ObjectStorage", options.enable_query_logging);
         Ok(PyClassInitializer::from(base).add_subclass(Self))
     }

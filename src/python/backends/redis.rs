@@ -6,6 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType};
 
 use super::super::args;
+use super::super::layers::layers_of;
 use super::super::operation::Operation;
 use super::super::storage::PyStorage;
 use super::{
@@ -24,8 +25,8 @@ impl PyRedisStorage {
     #[new]
     #[pyo3(signature = (
         url, *, key_prefix=None, max_connections=None, connection_timeout=None, enable_query_logging=None,
-        root_certificate=None, clock=None
-    ), text_signature = "(url, *, key_prefix='rrag', max_connections=4, connection_timeout=30.0, enable_query_logging=False, root_certificate=None, clock=None)")]
+        root_certificate=None, clock=None, **layers
+    ), text_signature = "(url, *, key_prefix='rrag', max_connections=4, connection_timeout=30.0, enable_query_logging=False, root_certificate=None, clock=None, compression=None, compression_threshold=1024, encryption_key=None, active_key=None, require_encryption=None, hide_keys=False, large_values=None, large_value_threshold=1_048_576)")]
     fn new(
         url: &Bound<'_, PyAny>,
         key_prefix: Option<&Bound<'_, PyAny>>,
@@ -34,6 +35,7 @@ impl PyRedisStorage {
         enable_query_logging: Option<&Bound<'_, PyAny>>,
         root_certificate: Option<&Bound<'_, PyAny>>,
         clock: Option<&Bound<'_, PyAny>>,
+        layers: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<PyClassInitializer<Self>> {
         let options = PyRedisConfig::new(
             url,
@@ -53,7 +55,7 @@ impl PyRedisStorage {
             max_connections: connections_of(options.max_connections)?,
             ca_certificates: ca_certificates.transpose()?,
         };
-        let storage = RedisStorage::lazy(config, clock_of(clock)?)?;
+        let storage = RedisStorage::lazy(config, layers_of("RedisStorage", layers)?, clock_of(clock)?)?;
         let base = PyStorage::new(storage.into_dyn(), "RedisStorage", options.enable_query_logging);
         Ok(PyClassInitializer::from(base).add_subclass(Self))
     }

@@ -1,0 +1,114 @@
+//! Large values: the payload lives in an object store, and a pointer to it in the backend.
+//!
+//! The payload is written first, then the pointer is committed; a payload that nothing points to is removed after the
+//! commit, or found later by the garbage collection. So there is always a payload behind a committed pointer.
+
+use sha2::{Digest, Sha256};
+
+use super::encryption::StorageId;
+use super::key_ring::fill;
+use super::state::State;
+use crate::codec::{self, Damage, Frame, Kind, Packing};
+use crate::error::{Error, Result};
+use crate::key::SEPARATOR;
+use crate::storage::Storage;
+use crate::value::MemoryValue;
+
+pub(super) const PAYLOAD_ID_BYTES: usize = 16;
+const POINTER_BYTES: usize = PAYLOAD_ID_BYTES + 8;
+
+/// Where a value is: 16 random bytes, and the payload's size in the object store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Pointer {
+    pub(super) kind: Kind,
+    pub(super) id: [u8; PAYLOAD_ID_BYTES],
+    size: u64,
+}
+
+impl Pointer {
+    fn new(kind: Kind, size: usize) -> Result<Self> {
+        let mut id = [0; PAYLOAD_ID_BYTES];
+        fill(&mut id)?;
+        Ok(Self { kind, id, size: size as u64 })
+    }
+
+    /// The pointer in `frame`, which is offloaded and not sealed.
+    pub(super) fn read(frame: &Frame<'_>) -> Result<Self, Damage> {
+        let broken = || Damage::new("its pointer into the object store is damaged");
+        let bytes: &[u8; POINTER_BYTES] = frame.rest.try_into().map_err(|_| broken())?;
+        let (id, size) = bytes.split_first_chunk().ok_or_else(broken)?;
+        let size = u64::from_le_bytes(size.try_into().map_err(|_| broken())?);
+        Ok(Self { kind: frame.kind, id: *id, size })
+    }
+
+    /// The body of a record that holds it.
+    pub(super) fn body(&self) -> Vec<u8> {
+        let mut body = Frame::head(self.kind, Packing::None, None, true);
+        body.extend(self.id);
+        body.extend(self.size.to_le_bytes());
+        body
+    }
+
+    /// The payload's key in the object store: the storage, the key's hash, and the payload.
+    pub(super) fn name(&self, storage: &StorageId, stored: &str) -> String {
+        format!("{}{SEPARATOR}{}", owner(storage, stored), hex(&self.id))
+    }
+}
+
+/// What the names of all payloads of one key start with.
+pub(super) fn owner(storage: &StorageId, stored: &str) -> String {
+    format!("{}{SEPARATOR}{}", hex(storage), hex(&Sha256::digest(stored.as_bytes())[..16]))
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl State {
+    fn store(&self, key: &str) -> Result<&Storage> {
+        self.layers.large_values.as_ref().ok_or_else(|| Error::Corrupted {
+            key: key.to_owned(),
+            reason: "its value lives in an object store; open the storage with large_values".to_owned(),
+        })
+    }
+
+    /// The payload that `pointer` names.
+    pub(super) async fn payload(&self, key: &str, stored: &str, pointer: &Pointer) -> Result<Option<Vec<u8>>> {
+        let store = self.store(key)?;
+        let name = store.key(&pointer.name(self.id()?, stored))?;
+        let Some(record) = store.read(&name).await? else { return Ok(None) };
+        let decoded = codec::open(&record.body).and_then(|(kind, payload)| MemoryValue::decode(kind, payload));
+        match decoded.map_err(|damage| damage.under(key))? {
+            MemoryValue::Bytes(bytes) => Ok(Some(bytes)),
+            _ => Err(Damage::new("what the object store holds in place of its value is no payload").under(key)),
+        }
+    }
+
+    /// Whether a value of this size, compressed, goes to the object store.
+    pub(super) fn is_large(&self, body: &[u8]) -> bool {
+        self.layers.large_values.is_some()
+            && body.len() >= self.layers.large_threshold()
+            && Frame::parse(body).is_ok_and(|frame| !frame.is_offloaded)
+    }
+
+    /// Stores `body`, which is packed, in the object store.
+    pub(super) async fn upload(&self, key: &str, stored: &str, body: Vec<u8>) -> Result<Pointer> {
+        let frame = Frame::parse(&body).map_err(|damage| damage.under(key))?;
+        let pointer = Pointer::new(frame.kind, body.len())?;
+        let body = self.seal_payload(key, &pointer.id, body)?;
+        let store = self.store(key)?;
+        let name = store.key(&pointer.name(self.id()?, stored))?;
+        store.write(name, MemoryValue::Bytes(body).encode()?, None).await?;
+        Ok(pointer)
+    }
+
+    /// Removes payloads that nothing points to any more. One that can't be removed is left to the garbage collection.
+    pub(super) async fn discard(&self, payloads: Vec<(String, Pointer)>) {
+        let (Some(store), Ok(id)) = (&self.layers.large_values, self.id()) else { return };
+        let names = payloads.iter().filter_map(|(stored, pointer)| store.key(&pointer.name(id, stored)).ok());
+        let removals: Vec<_> = names.map(|name| store.remove(vec![name])).collect();
+        for removal in removals {
+            let _ = removal.await;
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! What the layers of one storage know and do with one record, at once or after asking the backend.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use super::compression::{Compression, Dictionary, dictionary_of, unpack};
+use super::encryption::{StorageId, payload_context, record_context, seal, unseal};
+use super::hidden::Hider;
+use super::key_ring::fill;
+use super::large::{PAYLOAD_ID_BYTES, Pointer};
+use super::options::Layers;
+use crate::codec::Frame;
+use crate::engine::{Engine, Meta, Record};
+use crate::error::{Error, Result};
+use crate::key::Key;
+use crate::sync::lock;
+
+/// The name of the attribute that tells a storage from all others.
+const STORAGE_ID: &str = "storage-id";
+/// What the name of a dictionary's attribute starts with.
+const DICTIONARY: &str = "zstd-dictionary-";
+
+/// The layers of one storage.
+pub(super) struct State {
+    pub(super) layers: Layers,
+    id: OnceLock<StorageId>,
+    hider: OnceLock<Hider>,
+    dictionaries: Mutex<HashMap<u32, Arc<Dictionary>>>,
+}
+
+/// A record whose seal is off.
+pub(super) enum Opened {
+    /// As it was before any layer.
+    Plain(Record),
+    /// Its dictionary was not read yet.
+    NeedsDictionary(Record, u32),
+    /// Where its value is.
+    Elsewhere(Meta, Pointer),
+    /// The storage's id was not read yet.
+    NeedsId(Record),
+}
+
+impl State {
+    pub(super) fn new(layers: Layers) -> Self {
+        let mut dictionaries = HashMap::new();
+        if let Some(Compression::Dictionary { dictionary, .. }) = &layers.compression {
+            dictionaries.insert(dictionary.id(), Arc::clone(dictionary));
+        }
+        Self { layers, id: OnceLock::new(), hider: OnceLock::new(), dictionaries: Mutex::new(dictionaries) }
+    }
+
+    /// Whether nothing has to be read from the backend before a write.
+    pub(super) fn is_ready(&self) -> bool {
+        self.id.get().is_some() || self.layers.writes_plain()
+    }
+
+    /// The key under which the backend has `key`. To be called once it is ready.
+    pub(super) fn stored(&self, key: &Key) -> Result<Key> {
+        if !self.layers.hide_keys {
+            return Ok(key.clone());
+        }
+        match self.hider.get() {
+            Some(hider) => hider.hide(key),
+            None => self.id().map(|_| key.clone()),
+        }
+    }
+
+    pub(super) fn id(&self) -> Result<&StorageId> {
+        self.id.get().ok_or_else(|| Error::Backend {
+            backend: "layers",
+            message: "the storage's id is needed before it was read; please report this".to_owned(),
+        })
+    }
+
+    /// Reads the storage's id, or gives it one; stores the dictionary that is used.
+    pub(super) async fn prepare<E: Engine + ?Sized>(&self, engine: &E) -> Result<()> {
+        if self.id.get().is_some() {
+            return Ok(());
+        }
+        if let Some(Compression::Dictionary { dictionary, .. }) = &self.layers.compression {
+            let name = format!("{DICTIONARY}{}", dictionary.id());
+            let stored = engine.attribute(&name, Some(dictionary.bytes().to_vec())).await?;
+            if stored.as_deref() != Some(dictionary.bytes()) {
+                return Err(Error::Configuration(format!(
+                    "this storage holds another dictionary with the id {}; train one anew",
+                    dictionary.id()
+                )));
+            }
+        }
+        let mut proposed = StorageId::default();
+        fill(&mut proposed)?;
+        let stored = engine.attribute(STORAGE_ID, Some(proposed.to_vec())).await?;
+        let id = stored.and_then(|id| StorageId::try_from(id).ok()).ok_or_else(|| Error::Corrupted {
+            key: String::new(),
+            reason: "the storage's id has not 16 bytes".to_owned(),
+        })?;
+        if let (true, Some(keys)) = (self.layers.hide_keys, &self.layers.keys) {
+            let _ = self.hider.set(Hider::load(engine, &id, keys).await?);
+        }
+        // Two who ask at the same time are told the same. Last: whoever sees it finds all there.
+        let _ = self.id.set(id);
+        Ok(())
+    }
+
+    /// Reads what `opened` needs before its payload's name is known.
+    pub(super) async fn prepare_to_read<E: Engine + ?Sized>(&self, engine: &E, opened: &Opened) -> Result<()> {
+        if matches!(opened, Opened::Elsewhere(..)) || self.layers.hide_keys {
+            self.prepare(engine).await
+        } else {
+            Ok(())
+        }
+    }
+
+    async fn dictionary<E: Engine + ?Sized>(&self, engine: &E, id: u32, key: &str) -> Result<Arc<Dictionary>> {
+        if let Some(known) = lock(&self.dictionaries).get(&id) {
+            return Ok(Arc::clone(known));
+        }
+        let missing = |reason: &str| Error::Corrupted { key: key.to_owned(), reason: reason.to_owned() };
+        let stored = engine.attribute(&format!("{DICTIONARY}{id}"), None).await?;
+        let bytes = stored.ok_or_else(|| missing("the dictionary that it was compressed with is not there"))?;
+        let dictionary = Arc::new(Dictionary::new(bytes).map_err(|_| missing("its dictionary is damaged"))?);
+        lock(&self.dictionaries).insert(id, Arc::clone(&dictionary));
+        Ok(dictionary)
+    }
+
+    /// Takes the seal off `record` and unpacks it, as far as nothing has to be asked for.
+    pub(super) fn open(&self, key: &str, record: Record) -> Result<Opened> {
+        let frame = Frame::parse(&record.body).map_err(|damage| damage.under(key))?;
+        self.check_sealed(&frame, key)?;
+        if frame.is_plain() {
+            return Ok(Opened::Plain(record));
+        }
+        if frame.key_id.is_some() {
+            let Some(id) = self.id.get() else {
+                if self.layers.keys.is_some() {
+                    return Ok(Opened::NeedsId(record));
+                }
+                return Err(unseal(None, &frame, key, &[]).err().unwrap_or_else(|| Damaged::under(key)));
+            };
+            let context = record_context(id, key, &record.meta);
+            let body = unseal(self.layers.keys.as_deref(), &frame, key, &context)?;
+            return self.unpacked(key, Record { meta: record.meta, body: body.into() });
+        }
+        self.unpacked(key, record)
+    }
+
+    /// Unpacks `record`, which is not sealed.
+    fn unpacked(&self, key: &str, record: Record) -> Result<Opened> {
+        let damaged = |damage: crate::codec::Damage| damage.under(key);
+        let frame = Frame::parse(&record.body).map_err(damaged)?;
+        if frame.is_offloaded {
+            return Ok(Opened::Elsewhere(record.meta, Pointer::read(&frame).map_err(damaged)?));
+        }
+        if frame.is_plain() {
+            return Ok(Opened::Plain(record));
+        }
+        let dictionary = match dictionary_of(&frame).map_err(damaged)? {
+            None => None,
+            Some(id) => match lock(&self.dictionaries).get(&id) {
+                Some(known) => Some(Arc::clone(known)),
+                None => return Ok(Opened::NeedsDictionary(record, id)),
+            },
+        };
+        let body = unpack(&frame, dictionary.as_deref()).map_err(damaged)?;
+        Ok(Opened::Plain(Record { meta: record.meta, body: body.into() }))
+    }
+
+    /// The record before any layer, whatever has to be asked for; `None` where its payload is not there.
+    pub(super) async fn resolve<E: Engine + ?Sized>(
+        &self,
+        engine: &E,
+        key: &str,
+        stored: &str,
+        opened: Opened,
+    ) -> Result<Option<Record>> {
+        let mut opened = opened;
+        loop {
+            opened = match opened {
+                Opened::Plain(record) => return Ok(Some(record)),
+                Opened::NeedsId(record) => {
+                    self.prepare(engine).await?;
+                    self.open(key, record)?
+                }
+                Opened::NeedsDictionary(record, id) => {
+                    self.dictionary(engine, id, key).await?;
+                    self.unpacked(key, record)?
+                }
+                Opened::Elsewhere(meta, pointer) => match self.fetch(engine, key, stored, &pointer).await? {
+                    Some(body) => self.unpacked(key, Record { meta, body: body.into() })?,
+                    None => return Ok(None),
+                },
+            };
+        }
+    }
+
+    /// The body of an offloaded payload, its seal off.
+    async fn fetch<E: Engine + ?Sized>(
+        &self,
+        engine: &E,
+        key: &str,
+        stored: &str,
+        pointer: &Pointer,
+    ) -> Result<Option<Vec<u8>>> {
+        self.prepare(engine).await?;
+        let Some(body) = self.payload(key, stored, pointer).await? else { return Ok(None) };
+        let frame = Frame::parse(&body).map_err(|damage| damage.under(key))?;
+        self.check_sealed(&frame, key)?;
+        if frame.key_id.is_none() {
+            return Ok(Some(body));
+        }
+        let context = payload_context(self.id()?, key, &pointer.id);
+        unseal(self.layers.keys.as_deref(), &frame, key, &context).map(Some)
+    }
+
+    /// Refuses a plain record where only sealed ones are believed.
+    fn check_sealed(&self, frame: &Frame<'_>, key: &str) -> Result<()> {
+        if frame.key_id.is_none() && self.layers.keys.is_some() && !self.layers.allow_unencrypted {
+            return Err(Error::Decryption {
+                key: key.to_owned(),
+                key_id: String::new(),
+                reason: "it is not encrypted, which this storage requires; require_encryption=False reads it"
+                    .to_owned(),
+            });
+        }
+        Ok(())
+    }
+
+    /// `body` compressed, where that is wanted and pays.
+    pub(super) fn pack(&self, body: Vec<u8>) -> Vec<u8> {
+        match &self.layers.compression {
+            Some(compression) if body.len() >= self.layers.threshold() && is_plain(&body) => {
+                compression.pack(&body).unwrap_or(body)
+            }
+            _ => body,
+        }
+    }
+
+    /// `body` sealed as a record's, where that is wanted.
+    pub(super) fn seal_record(&self, key: &str, meta: &Meta, body: Vec<u8>) -> Result<Vec<u8>> {
+        match &self.layers.keys {
+            Some(keys) => seal(keys, &body, &record_context(self.id()?, key, meta)),
+            None => Ok(body),
+        }
+    }
+
+    /// `body` sealed as a payload, where that is wanted.
+    pub(super) fn seal_payload(&self, key: &str, id: &[u8; PAYLOAD_ID_BYTES], body: Vec<u8>) -> Result<Vec<u8>> {
+        match &self.layers.keys {
+            Some(keys) => seal(keys, &body, &payload_context(self.id()?, key, id)),
+            None => Ok(body),
+        }
+    }
+
+    /// Where a sealed or plain record of the backend points to; `None` where its value is in it.
+    pub(super) fn pointer(&self, key: &str, record: &Record) -> Option<Pointer> {
+        let frame = Frame::parse(&record.body).ok().filter(|frame| frame.is_offloaded)?;
+        if frame.key_id.is_none() {
+            return Pointer::read(&frame).ok();
+        }
+        let context = record_context(self.id.get()?, key, &record.meta);
+        let body = unseal(self.layers.keys.as_deref(), &frame, key, &context).ok()?;
+        Pointer::read(&Frame::parse(&body).ok()?).ok()
+    }
+}
+
+struct Damaged;
+
+impl Damaged {
+    fn under(key: &str) -> Error {
+        Error::Corrupted { key: key.to_owned(), reason: "it is sealed in no way that is known".to_owned() }
+    }
+}
+
+fn is_plain(body: &[u8]) -> bool {
+    Frame::parse(body).is_ok_and(|frame| frame.is_plain())
+}
