@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from ._copy import CopyProgress, copy
 from ._native import (
+    Compression,
     DatabaseConfig,
     DatabaseStorage,
     InMemoryConfig,
     InMemoryStorage,
+    Key,
     ManualClock,
     MemoryEntry,
     MemoryQuery,
@@ -41,6 +43,7 @@ from .sync import SyncStorage, SyncTransaction
 
 __all__ = [
     "BackendUnavailableError",
+    "Compression",
     "ConfigurationError",
     "ConflictError",
     "CopyProgress",
@@ -51,6 +54,7 @@ __all__ = [
     "InMemoryConfig",
     "InMemoryStorage",
     "InvalidKeyError",
+    "Key",
     "LimitExceededError",
     "ManualClock",
     "MemoryEntry",
