@@ -171,7 +171,8 @@ impl<E: Engine + ?Sized> Storage<E> {
                 Change::Put(NewRecord { meta, body: record.body.to_vec(), force_created: false })
             }))
         });
-        self.engine.update(keys, change)
+        let prefix = self.prefix.len();
+        self.engine.update(keys, change).map(move |done| done.map_err(|error| as_view(error, prefix)))
     }
 
     /// Stores `value` under `key`.
@@ -327,14 +328,20 @@ impl<E: Engine + ?Sized> Storage<E> {
     }
 
     /// Begins a transaction.
-    pub fn transaction(&self) -> Transaction<E> {
-        Transaction::new(self.clone())
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] where the backend writes one key at a time.
+    pub fn transaction(&self) -> Result<Transaction<E>> {
+        self.engine.transactions()?;
+        Ok(Transaction::new(self.clone()))
     }
 
     /// Does a batch's writes where its checks hold.
     pub(crate) fn commit(&self, batch: Batch) -> Answer<Result<Commit>> {
         attempt!(self.check_open());
-        self.engine.commit(batch)
+        let prefix = self.prefix.len();
+        self.engine.commit(batch).map(move |done| done.map_err(|error| as_view(error, prefix)))
     }
 
     pub(crate) fn clock(&self) -> &Clock {
@@ -375,6 +382,17 @@ pub(crate) fn integer_of(key: &str, record: Option<&Record>) -> Result<BigInt> {
     match MemoryValue::decode(kind, payload).map_err(|damage| damage.under(key))? {
         MemoryValue::Integer(integer) => Ok(integer.to_big()),
         _ => Err(Error::Corrupted { key: key.to_owned(), reason: "its kind is not that of its value".to_owned() }),
+    }
+}
+
+/// An error that names keys, as a view whose prefix is so long spells them.
+fn as_view(error: Error, prefix: usize) -> Error {
+    match error {
+        Error::PartialWrite { written, total, error } => {
+            let written = written.iter().map(|key| key.get(prefix..).unwrap_or_default().to_owned()).collect();
+            Error::PartialWrite { written, total, error }
+        }
+        other => other,
     }
 }
 

@@ -7,10 +7,12 @@ mod record;
 
 pub mod in_memory;
 pub(crate) mod namespaces;
+pub mod object;
 pub mod redis;
 pub(crate) mod runtime;
 pub mod sql;
 pub mod sqlite;
+pub(crate) mod tls;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -54,6 +56,15 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Opens the store where it isn't open yet. Every other method does so by itself.
     fn open(&self) -> Answer<Result<()>>;
+
+    /// Whether batches of several keys with checks can be committed.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::Error::Unsupported`] that says what to use instead.
+    fn transactions(&self) -> Result<()> {
+        Ok(())
+    }
 
     /// The record under `key`.
     fn read_one(&self, key: &Key) -> Answer<Result<Option<Record>>>;
@@ -313,7 +324,8 @@ pub struct Page {
 pub struct Row {
     /// The key.
     pub key: Key,
-    /// When it was created, in nanoseconds since the Unix epoch.
+    /// When it was created, in nanoseconds since the Unix epoch. In the key orders, where records weren't asked for, an
+    /// engine that would have to look it up may give 0.
     pub created_at: i64,
     /// The record, where it was asked for.
     pub record: Option<Record>,

@@ -380,8 +380,8 @@ impl PyStorage {
         })
     }
 
-    fn transaction(&self) -> PyTransaction {
-        PyTransaction::new(self.storage.transaction())
+    fn transaction(&self) -> PyResult<PyTransaction> {
+        Ok(PyTransaction::new(self.storage.transaction()?))
     }
 
     #[pyo3(signature = (fn_, max_attempts=None), text_signature = "($self, fn, max_attempts=16)")]
