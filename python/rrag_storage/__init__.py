@@ -1,4 +1,4 @@
-"""One memory for RAG pipelines and agents: in memory, SQLite, PostgreSQL, MySQL, Redis behind one contract."""
+"""One memory for RAG pipelines and agents: in memory, SQLite, PostgreSQL, MySQL, Redis, S3 behind one contract."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from ._native import (
     MemoryQuery,
     MemoryStats,
     MemoryValue,
+    ObjectConfig,
+    ObjectStorage,
     Operation,
     RedisConfig,
     RedisStorage,
@@ -57,6 +59,8 @@ __all__ = [
     "MemoryQuery",
     "MemoryStats",
     "MemoryValue",
+    "ObjectConfig",
+    "ObjectStorage",
     "Operation",
     "OperationTimeoutError",
     "PartialWriteError",
