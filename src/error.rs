@@ -84,6 +84,16 @@ pub enum Error {
         /// Why not, and what to use instead.
         reason: String,
     },
+    /// A backend that writes key by key failed in the middle.
+    #[error("{} of {total} keys were written, then: {error}; write the others again", written.len())]
+    PartialWrite {
+        /// The keys that were written, or deleted.
+        written: Vec<String>,
+        /// How many there were to write.
+        total: usize,
+        /// Why the next was not.
+        error: Box<Error>,
+    },
     /// A key that can't be stored.
     #[error("{0}")]
     InvalidKey(KeyProblem),
@@ -133,6 +143,14 @@ pub enum KeyProblem {
         /// The backend's limit.
         limit: usize,
     },
+    /// Its object's name would be longer than the limit, with what stands before each and with each character written
+    /// out in those that names may hold.
+    NameTooLong {
+        /// The name's length, in bytes.
+        bytes: usize,
+        /// The object store's limit.
+        limit: usize,
+    },
     /// Holds a lone surrogate, which UTF-8 can't express.
     LoneSurrogate,
 }
@@ -148,6 +166,10 @@ impl fmt::Display for KeyProblem {
                 }
                 Ok(())
             }
+            Self::NameTooLong { bytes, limit } => write!(
+                f,
+                "the key takes {bytes} bytes as an object's name, with the storage's prefix, more than the {limit} allowed; shorten it or hash it (this backend's own limit)"
+            ),
             Self::LoneSurrogate => {
                 f.write_str("the key holds a lone surrogate, which UTF-8 can't express; encode it first, with 'surrogateescape' for a file name")
             }
@@ -164,6 +186,7 @@ impl Error {
     /// Whether the same call may succeed later, with nothing changed by the caller.
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Conflict { .. } | Self::Unavailable { .. } | Self::Timeout { .. })
+            || matches!(self, Self::PartialWrite { error, .. } if error.is_retryable())
     }
 
     /// The key the error is about, where there is one.

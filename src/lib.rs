@@ -40,10 +40,12 @@ pub mod value;
 pub use answer::{Answer, BoxFuture};
 pub use clock::{Clock, ManualClock};
 pub use connect::{
-    DEFAULT_MAX_KEYS, DEFAULT_MAX_MEMORY_BYTES, DatabaseConfig, DatabaseStorage, InMemoryStorage, RedisStorage,
+    DEFAULT_MAX_KEYS, DEFAULT_MAX_MEMORY_BYTES, DatabaseConfig, DatabaseStorage, InMemoryStorage, ObjectStorage,
+    RedisStorage,
 };
 pub use copy::{CopyOptions, CopyProgress, Copying, copy};
 pub use engine::in_memory::{Eviction, InMemoryLimits};
+pub use engine::object::ObjectConfig;
 pub use engine::redis::RedisConfig;
 pub use engine::sqlite::Synchronous;
 pub use error::{Error, KeyProblem, Result};

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use num_bigint::BigInt;
 use smallvec::smallvec;
@@ -15,7 +16,7 @@ use crate::clock::Clock;
 use crate::codec::{self, Encoded, Kind};
 use crate::engine::{
     Announced, Batch, Change, ChangeFn, Check, Commit, Engine, EngineStats, KeyRange, Meta, NewRecord, Page, Record,
-    Scan, Write,
+    Rotated, Scan, Write,
 };
 use crate::error::{Error, Result};
 use crate::key::{Key, SEPARATOR};
@@ -158,7 +159,14 @@ impl<E: Engine + ?Sized> Storage<E> {
     /// What `keys` hold, their expiry restarted in the same step.
     pub fn read_and_touch(&self, keys: Vec<Key>, ttl: Ttl) -> Answer<Result<Vec<Option<Record>>>> {
         let change = attempt!(self.touch(Some(ttl)));
-        self.engine.update(keys, change).map_ok(|updated| updated.into_iter().map(|one| one.after).collect())
+        self.changed(self.engine.update(keys, change))
+            .map_ok(|updated| updated.into_iter().map(|one| one.after).collect())
+    }
+
+    /// The answer of a change of several keys, its error in this view's keys.
+    fn changed<T: Send + 'static>(&self, answer: Answer<Result<T>>) -> Answer<Result<T>> {
+        let prefix = self.prefix.len();
+        answer.map(move |done| done.map_err(|error| as_view(error, prefix)))
     }
 
     /// A change that gives what is there a new expiry, or none.
@@ -248,7 +256,7 @@ impl<E: Engine + ?Sized> Storage<E> {
     /// Gives `key` a new expiry, or none; whether it was there.
     pub fn set_expiry(&self, key: Key, ttl: Option<Ttl>) -> Answer<Result<bool>> {
         let change = attempt!(self.touch(ttl));
-        self.engine.update_unread(vec![key], change).map_ok(|touched| touched.contains(&true))
+        self.changed(self.engine.update_unread(vec![key], change)).map_ok(|touched| touched.contains(&true))
     }
 
     /// Version and times of `key`.
@@ -327,15 +335,37 @@ impl<E: Engine + ?Sized> Storage<E> {
         Answer::later(async move { Ok((stats.await?, namespaces.await?)) })
     }
 
+    /// Rewrites up to `limit` records behind `after` into the storage's present layers.
+    pub fn rotate(&self, after: Option<&Key>, limit: usize) -> Answer<Result<Rotated>> {
+        attempt!(self.check_open());
+        let mut range = self.range(None, None);
+        if let Some(after) = after {
+            range = range.after(after);
+        }
+        self.engine.rotate(range, limit)
+    }
+
+    /// Removes large values that nothing points to and that were stored longer than `older_than` ago; how many.
+    pub fn collect_garbage(&self, older_than: Duration) -> Answer<Result<u64>> {
+        attempt!(self.check_open());
+        self.engine.collect_garbage(older_than)
+    }
+
     /// Begins a transaction.
-    pub fn transaction(&self) -> Transaction<E> {
-        Transaction::new(self.clone())
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] where the backend writes one key at a time.
+    pub fn transaction(&self) -> Result<Transaction<E>> {
+        self.engine.transactions()?;
+        Ok(Transaction::new(self.clone()))
     }
 
     /// Does a batch's writes where its checks hold.
     pub(crate) fn commit(&self, batch: Batch) -> Answer<Result<Commit>> {
         attempt!(self.check_open());
-        self.engine.commit(batch)
+        let prefix = self.prefix.len();
+        self.engine.commit(batch).map(move |done| done.map_err(|error| as_view(error, prefix)))
     }
 
     pub(crate) fn clock(&self) -> &Clock {
@@ -376,6 +406,17 @@ pub(crate) fn integer_of(key: &str, record: Option<&Record>) -> Result<BigInt> {
     match MemoryValue::decode(kind, payload).map_err(|damage| damage.under(key))? {
         MemoryValue::Integer(integer) => Ok(integer.to_big()),
         _ => Err(Error::Corrupted { key: key.to_owned(), reason: "its kind is not that of its value".to_owned() }),
+    }
+}
+
+/// An error that names keys, as a view whose prefix is so long spells them.
+fn as_view(error: Error, prefix: usize) -> Error {
+    match error {
+        Error::PartialWrite { written, total, error } => {
+            let written = written.iter().map(|key| key.get(prefix..).unwrap_or_default().to_owned()).collect();
+            Error::PartialWrite { written, total, error }
+        }
+        other => other,
     }
 }
 

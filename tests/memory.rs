@@ -110,7 +110,7 @@ fn a_transaction_commits_as_a_whole_or_conflicts() {
     block_on(async {
         let key = |name: &str| storage.key(name).unwrap();
         let encoded = |number: i64| MemoryValue::from(number).encode().unwrap();
-        let transaction = storage.transaction();
+        let transaction = storage.transaction().unwrap();
         assert!(transaction.read(vec![key("a")]).await.unwrap()[0].is_none());
         transaction.write(key("a"), encoded(1), None).await.unwrap();
         transaction.write(key("b"), encoded(2), None).await.unwrap();
@@ -118,7 +118,7 @@ fn a_transaction_commits_as_a_whole_or_conflicts() {
         transaction.commit().await.unwrap();
         assert_eq!(storage.count(None).await.unwrap(), 2);
 
-        let late = storage.transaction();
+        let late = storage.transaction().unwrap();
         assert!(late.read(vec![key("a")]).await.unwrap()[0].is_some());
         late.write(key("c"), encoded(3), None).await.unwrap();
         storage.set("a", MemoryValue::from(9)).await.unwrap();

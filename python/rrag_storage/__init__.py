@@ -1,4 +1,4 @@
-"""One memory for RAG pipelines and agents: in memory, SQLite, PostgreSQL, MySQL, Redis behind one contract."""
+"""One memory for RAG pipelines and agents: in memory, SQLite, PostgreSQL, MySQL, Redis, S3 behind one contract."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from ._native import (
     MemoryQuery,
     MemoryStats,
     MemoryValue,
+    ObjectConfig,
+    ObjectStorage,
     Operation,
     RedisConfig,
     RedisStorage,
@@ -24,6 +26,7 @@ from ._native import (
     __version__,
     connect,
 )
+from ._rotate import RotateProgress
 from .errors import (
     BackendUnavailableError,
     ConfigurationError,
@@ -61,11 +64,14 @@ __all__ = [
     "MemoryQuery",
     "MemoryStats",
     "MemoryValue",
+    "ObjectConfig",
+    "ObjectStorage",
     "Operation",
     "OperationTimeoutError",
     "PartialWriteError",
     "RedisConfig",
     "RedisStorage",
+    "RotateProgress",
     "SortOrder",
     "Storage",
     "StorageClosedError",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ._rotate import rotate_sync
 from ._transact import transact_sync
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from ._native import MemoryEntry, MemoryQuery, MemoryStats, MemoryValue, Storage, Transaction
+    from ._rotate import RotateProgress
 
     Seconds = int | float | timedelta
 
@@ -130,6 +132,15 @@ class SyncStorage:
     def transact(self, fn: Callable[[SyncTransaction], Any], max_attempts: int = 16) -> Any:
         """Runs `fn(tx)` in a transaction, again on a conflict, and returns what it returned."""
         return transact_sync(self, fn, max_attempts)
+
+    def rotate(
+        self, *, progress: Callable[[RotateProgress], object] | None = None, page_size: int = 500
+    ) -> RotateProgress:
+        """Rewrites what was written with other options of compression, encryption and large values."""
+        return rotate_sync(self._storage, progress, page_size)
+
+    def collect_garbage(self, older_than: Seconds = 3600) -> int:
+        return self._storage.collect_garbage(older_than).wait()
 
     def health_check(self) -> bool:
         return self._storage.health_check().wait()

@@ -10,6 +10,7 @@ use crate::answer::Answer;
 use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::engine::in_memory::{InMemoryEngine, InMemoryLimits};
+use crate::engine::object::{ObjectConfig, ObjectEngine};
 use crate::engine::redis::{RedisConfig, RedisEngine};
 use crate::engine::sql::{SqlConfig, SqlEngine};
 use crate::engine::sqlite::{SqliteConfig, SqliteEngine, Synchronous};
@@ -24,6 +25,9 @@ pub type InMemoryStorage = Storage<Layered<InMemoryEngine>>;
 
 /// A storage in a database: a SQLite file, PostgreSQL, MySQL or MariaDB.
 pub type DatabaseStorage = Storage<dyn Engine>;
+
+/// A storage in an object store, or in a directory.
+pub type ObjectStorage = Storage<Layered<ObjectEngine>>;
 
 /// A storage in Redis or Valkey, or in a cluster of them.
 pub type RedisStorage = Storage<Layered<RedisEngine>>;
@@ -171,6 +175,27 @@ impl DatabaseStorage {
     /// A storage that is open: what can't be opened fails here.
     pub fn with_config(config: DatabaseConfig) -> Answer<Result<Self>> {
         opened(Self::lazy(config))
+    }
+}
+
+impl ObjectStorage {
+    /// A storage that opens at its first operation.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Configuration`] for a url or an option that can't be used.
+    pub fn lazy(config: ObjectConfig, layers: Layers, clock: Clock) -> Result<Self> {
+        if scheme_of(&config.url)? != Scheme::Object {
+            return Err(Error::Configuration(
+                "an object store's url starts with s3://, gs://, az:// or file:///".into(),
+            ));
+        }
+        Ok(Self::over(Layered::new(ObjectEngine::new(config, clock.clone())?, layers)?, clock))
+    }
+
+    /// A storage that is open: a store that can't be reached fails here.
+    pub fn with_config(config: ObjectConfig, layers: Layers, clock: Clock) -> Answer<Result<Self>> {
+        opened(Self::lazy(config, layers, clock))
     }
 }
 

@@ -7,13 +7,16 @@ mod record;
 
 pub mod in_memory;
 pub(crate) mod namespaces;
+pub mod object;
 pub mod redis;
 pub(crate) mod runtime;
 pub mod sql;
 pub mod sqlite;
+pub(crate) mod tls;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use smallvec::SmallVec;
 
@@ -54,6 +57,15 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Opens the store where it isn't open yet. Every other method does so by itself.
     fn open(&self) -> Answer<Result<()>>;
+
+    /// Whether batches of several keys with checks can be committed.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::Error::Unsupported`] that says what to use instead.
+    fn transactions(&self) -> Result<()> {
+        Ok(())
+    }
 
     /// The record under `key`.
     fn read_one(&self, key: &Key) -> Answer<Result<Option<Record>>>;
@@ -108,6 +120,18 @@ pub trait Engine: Send + Sync + 'static {
             operation: "attributes",
             reason: "not there yet".to_owned(),
         }))
+    }
+
+    /// Rewrites the first `limit` records of a range, those that were written with other layers than the present ones.
+    fn rotate(&self, range: KeyRange, limit: usize) -> Answer<Result<Rotated>> {
+        let _ = (range, limit);
+        Answer::ready(Ok(Rotated::default()))
+    }
+
+    /// Removes what is older and was left in the object store of large values with nothing pointing to it; how much.
+    fn collect_garbage(&self, older_than: Duration) -> Answer<Result<u64>> {
+        let _ = older_than;
+        Answer::ready(Ok(0))
     }
 
     /// Whether the store answers.
@@ -291,6 +315,17 @@ pub struct Updated {
     pub after: Option<Record>,
 }
 
+/// What [`Engine::rotate`] did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rotated {
+    /// How many records it looked at.
+    pub seen: u64,
+    /// How many of them it rewrote.
+    pub rewritten: u64,
+    /// The last key that it looked at, where there are more behind it.
+    pub next: Option<Key>,
+}
+
 /// A request for one page of a range.
 #[derive(Debug, Clone)]
 pub struct Scan {
@@ -329,7 +364,8 @@ pub struct Page {
 pub struct Row {
     /// The key.
     pub key: Key,
-    /// When it was created, in nanoseconds since the Unix epoch.
+    /// When it was created, in nanoseconds since the Unix epoch. In the key orders, where records weren't asked for, an
+    /// engine that would have to look it up may give 0.
     pub created_at: i64,
     /// The record, where it was asked for.
     pub record: Option<Record>,

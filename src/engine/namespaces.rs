@@ -53,7 +53,7 @@ pub(crate) fn distinct<K: AsRef<[u8]>, E: From<Error>>(
 }
 
 /// Where each separator past `skip` ends, read from the left, none overlapping.
-fn separator_ends(key: &[u8], skip: usize) -> impl Iterator<Item = usize> {
+pub(crate) fn separator_ends(key: &[u8], skip: usize) -> impl Iterator<Item = usize> {
     let mut from = skip;
     std::iter::from_fn(move || {
         let at = key.get(from..)?.windows(SEPARATOR.len()).position(|two| two == SEPARATOR.as_bytes())?;

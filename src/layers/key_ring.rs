@@ -7,6 +7,7 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
+use super::large::hex;
 use crate::error::{Error, Result};
 
 /// The bytes of a key.
@@ -88,7 +89,7 @@ impl EncryptionKey {
         let mut hash = Sha256::new();
         hash.update(b"rrag_storage key id");
         hash.update(self.0);
-        hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        hex(&hash.finalize()[..8])
     }
 }
 

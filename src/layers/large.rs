@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::encryption::StorageId;
 use super::key_ring::fill;
-use super::state::State;
+use super::state::{Name, State};
 use crate::codec::{self, Damage, Frame, Kind, Packing};
 use crate::error::{Error, Result};
 use crate::key::SEPARATOR;
@@ -41,6 +41,11 @@ impl Pointer {
         Ok(Self { kind: frame.kind, id: *id, size })
     }
 
+    /// The payload's bytes, compressed, before it was sealed.
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
     /// The body of a record that holds it.
     pub(super) fn body(&self) -> Vec<u8> {
         let mut body = Frame::head(self.kind, Packing::None, None, true);
@@ -61,7 +66,11 @@ pub(super) fn owner(storage: &StorageId, stored: &str) -> String {
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        text.extend([byte >> 4, byte & 15].map(|digit| char::from_digit(digit.into(), 16).unwrap_or('0')));
+    }
+    text
 }
 
 impl State {
@@ -73,10 +82,11 @@ impl State {
     }
 
     /// The payload that `pointer` names.
-    pub(super) async fn payload(&self, key: &str, stored: &str, pointer: &Pointer) -> Result<Option<Vec<u8>>> {
+    pub(super) async fn payload(&self, name: Name<'_>, pointer: &Pointer) -> Result<Option<Vec<u8>>> {
+        let key = name.key;
         let store = self.store(key)?;
-        let name = store.key(&pointer.name(self.id()?, stored))?;
-        let Some(record) = store.read(&name).await? else { return Ok(None) };
+        let payload = store.key(&pointer.name(self.id()?, name.stored))?;
+        let Some(record) = store.read(&payload).await? else { return Ok(None) };
         let decoded = codec::open(&record.body).and_then(|(kind, payload)| MemoryValue::decode(kind, payload));
         match decoded.map_err(|damage| damage.under(key))? {
             MemoryValue::Bytes(bytes) => Ok(Some(bytes)),
@@ -92,13 +102,14 @@ impl State {
     }
 
     /// Stores `body`, which is packed, in the object store.
-    pub(super) async fn upload(&self, key: &str, stored: &str, body: Vec<u8>) -> Result<Pointer> {
+    pub(super) async fn upload(&self, name: Name<'_>, body: Vec<u8>) -> Result<Pointer> {
+        let key = name.key;
         let frame = Frame::parse(&body).map_err(|damage| damage.under(key))?;
         let pointer = Pointer::new(frame.kind, body.len())?;
-        let body = self.seal_payload(key, &pointer.id, body)?;
+        let body = self.seal_payload(name.stored, &pointer.id, body)?;
         let store = self.store(key)?;
-        let name = store.key(&pointer.name(self.id()?, stored))?;
-        store.write(name, MemoryValue::Bytes(body).encode()?, None).await?;
+        let payload = store.key(&pointer.name(self.id()?, name.stored))?;
+        store.write(payload, MemoryValue::Bytes(body).encode()?, None).await?;
         Ok(pointer)
     }
 

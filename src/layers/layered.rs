@@ -1,12 +1,13 @@
 //! An engine that does to values what the layers say, over another engine.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::options::Layers;
-use super::state::{Opened, State};
+use super::state::{Name, Opened, State};
 use crate::answer::{Answer, attempt};
 use crate::engine::{
-    Announced, Batch, ChangeFn, Commit, Engine, EngineStats, KeyRange, Meta, Page, Record, Scan, Updated,
+    Announced, Batch, ChangeFn, Commit, Engine, EngineStats, KeyRange, Meta, Page, Record, Rotated, Scan, Updated,
 };
 use crate::error::{Error, Result};
 use crate::key::Key;
@@ -81,8 +82,8 @@ impl<E: Engine + ?Sized> Layered<E> {
         if range.is_all() { Ok(()) } else { self.listed(operation) }
     }
 
-    fn open_one(&self, key: &Key, record: Record) -> Answer<Result<Option<Record>>> {
-        let opened = attempt!(self.state.open(key, record));
+    fn open_one(&self, key: &Key, stored: &Key, record: Record) -> Answer<Result<Option<Record>>> {
+        let opened = attempt!(self.state.open(Name { key, stored }, record));
         if let Opened::Plain(record) = opened {
             return Answer::ready(Ok(Some(record)));
         }
@@ -105,24 +106,30 @@ impl<E: Engine + ?Sized> Layered<E> {
             }
             self.state.prepare_to_read(&*self.engine, &opened).await?;
             let stored = self.state.stored(key)?;
-            if let Some(record) = self.state.resolve(&*self.engine, key, &stored, opened).await? {
+            let name = Name { key, stored: &stored };
+            if let Some(record) = self.state.resolve(&*self.engine, name, opened).await? {
                 return Ok(record);
             }
             opened = match self.engine.read_one(&stored).await? {
-                Some(record) => self.state.open(key, record)?,
+                Some(record) => self.state.open(name, record)?,
                 None => return Err(missing()),
             };
         }
     }
 
     /// All of `records`, plain.
-    pub(super) fn open_all(&self, keys: Vec<Key>, records: Vec<Option<Record>>) -> Answer<Result<Vec<Option<Record>>>> {
+    pub(super) fn open_all(
+        &self,
+        keys: Vec<Key>,
+        stored: &[Key],
+        records: Vec<Option<Record>>,
+    ) -> Answer<Result<Vec<Option<Record>>>> {
         let mut open = Vec::with_capacity(records.len());
         let mut pending = Vec::new();
-        for (place, (key, record)) in keys.into_iter().zip(records).enumerate() {
+        for (place, ((key, stored), record)) in keys.into_iter().zip(stored).zip(records).enumerate() {
             open.push(match record {
                 None => None,
-                Some(record) => match attempt!(self.state.open(&key, record)) {
+                Some(record) => match attempt!(self.state.open(Name { key: &key, stored }, record)) {
                     Opened::Plain(record) => Some(record),
                     opened => {
                         pending.push((place, key, opened));
@@ -194,11 +201,11 @@ impl<E: Engine + ?Sized> Engine for Layered<E> {
         if !self.hides() {
             return match self.engine.read_one(key) {
                 Answer::Ready(Some(Ok(None))) => Answer::ready(Ok(None)),
-                Answer::Ready(Some(Ok(Some(record)))) => self.open_one(key, record),
+                Answer::Ready(Some(Ok(Some(record)))) => self.open_one(key, key, record),
                 answer => {
                     let (me, key) = (self.clone(), key.clone());
                     then(answer, move |record| match record {
-                        Some(record) => me.open_one(&key, record),
+                        Some(record) => me.open_one(&key, &key, record),
                         None => Answer::ready(Ok(None)),
                     })
                 }
@@ -209,7 +216,7 @@ impl<E: Engine + ?Sized> Engine for Layered<E> {
             let stored = attempt!(me.state.stored(&key));
             let (answer, me) = (me.engine.read_one(&stored), me.clone());
             then(answer, move |record| match record {
-                Some(record) => me.open_one(&key, record),
+                Some(record) => me.open_one(&key, &stored, record),
                 None => Answer::ready(Ok(None)),
             })
         })
@@ -223,8 +230,8 @@ impl<E: Engine + ?Sized> Engine for Layered<E> {
     fn read(&self, keys: Vec<Key>) -> Answer<Result<Vec<Option<Record>>>> {
         self.ready(self.hides(), move |me| {
             let stored = attempt!(me.stored_all(&keys));
-            let (answer, me) = (me.engine.read(stored), me.clone());
-            then(answer, move |records| me.open_all(keys, records))
+            let (answer, me) = (me.engine.read(stored.clone()), me.clone());
+            then(answer, move |records| me.open_all(keys, &stored, records))
         })
     }
 
@@ -254,10 +261,10 @@ impl<E: Engine + ?Sized> Engine for Layered<E> {
             return answer;
         }
         then(answer, move |page| {
-            let keys = page.rows.iter().map(|row| row.key.clone()).collect();
+            let keys: Vec<Key> = page.rows.iter().map(|row| row.key.clone()).collect();
             let (mut rows, more) = (page.rows, page.more);
             let records = rows.iter_mut().map(|row| row.record.take()).collect();
-            me.open_all(keys, records).map_ok(move |records| {
+            me.open_all(keys.clone(), &keys, records).map_ok(move |records| {
                 for (row, record) in rows.iter_mut().zip(records) {
                     row.record = record;
                 }
@@ -299,8 +306,25 @@ impl<E: Engine + ?Sized> Engine for Layered<E> {
         self.engine.stats(range)
     }
 
+    fn transactions(&self) -> Result<()> {
+        self.engine.transactions()
+    }
+
     fn attribute(&self, name: &str, proposed: Option<Vec<u8>>) -> Answer<Result<Option<Vec<u8>>>> {
         self.engine.attribute(name, proposed)
+    }
+
+    fn rotate(&self, range: KeyRange, limit: usize) -> Answer<Result<Rotated>> {
+        if range.end.is_some() {
+            attempt!(self.listed("rotate() of a view"));
+        }
+        let me = self.clone();
+        Answer::later(async move { me.rotate_page(range, limit).await })
+    }
+
+    fn collect_garbage(&self, older_than: Duration) -> Answer<Result<u64>> {
+        let me = self.clone();
+        Answer::later(async move { me.collect(older_than).await })
     }
 
     fn ping(&self) -> Answer<Result<()>> {

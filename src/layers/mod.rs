@@ -12,11 +12,13 @@
 
 mod compression;
 mod encryption;
+mod garbage;
 mod hidden;
 mod key_ring;
 mod large;
 mod layered;
 mod options;
+mod rotate;
 mod state;
 mod writes;
 

@@ -28,6 +28,13 @@ pub(super) struct State {
     dictionaries: Mutex<HashMap<u32, Arc<Dictionary>>>,
 }
 
+/// A key as it was given, for errors, and as the backend has it, which is what seals are bound to.
+#[derive(Clone, Copy)]
+pub(super) struct Name<'n> {
+    pub(super) key: &'n str,
+    pub(super) stored: &'n str,
+}
+
 /// A record whose seal is off.
 pub(super) enum Opened {
     /// As it was before any layer.
@@ -124,9 +131,16 @@ impl State {
     }
 
     /// Takes the seal off `record` and unpacks it, as far as nothing has to be asked for.
-    pub(super) fn open(&self, key: &str, record: Record) -> Result<Opened> {
+    pub(super) fn open(&self, name: Name<'_>, record: Record) -> Result<Opened> {
+        let frame = Frame::parse(&record.body).map_err(|damage| damage.under(name.key))?;
+        self.check_sealed(&frame, name.key)?;
+        self.open_any(name, record)
+    }
+
+    /// The same for a record that need not be sealed.
+    pub(super) fn open_any(&self, name: Name<'_>, record: Record) -> Result<Opened> {
+        let key = name.key;
         let frame = Frame::parse(&record.body).map_err(|damage| damage.under(key))?;
-        self.check_sealed(&frame, key)?;
         if frame.is_plain() {
             return Ok(Opened::Plain(record));
         }
@@ -137,7 +151,7 @@ impl State {
                 }
                 return Err(unseal(None, &frame, key, &[]).err().unwrap_or_else(|| Damaged::under(key)));
             };
-            let context = record_context(id, key, &record.meta);
+            let context = record_context(id, name.stored, &record.meta);
             let body = unseal(self.layers.keys.as_deref(), &frame, key, &context)?;
             return self.unpacked(key, Record { meta: record.meta, body: body.into() });
         }
@@ -169,23 +183,43 @@ impl State {
     pub(super) async fn resolve<E: Engine + ?Sized>(
         &self,
         engine: &E,
-        key: &str,
-        stored: &str,
+        name: Name<'_>,
         opened: Opened,
     ) -> Result<Option<Record>> {
+        self.resolve_with(engine, name, opened, !self.layers.allow_unencrypted).await
+    }
+
+    /// The same for what need not be sealed.
+    pub(super) async fn resolve_any<E: Engine + ?Sized>(
+        &self,
+        engine: &E,
+        name: Name<'_>,
+        opened: Opened,
+    ) -> Result<Option<Record>> {
+        self.resolve_with(engine, name, opened, false).await
+    }
+
+    async fn resolve_with<E: Engine + ?Sized>(
+        &self,
+        engine: &E,
+        name: Name<'_>,
+        opened: Opened,
+        sealed: bool,
+    ) -> Result<Option<Record>> {
+        let key = name.key;
         let mut opened = opened;
         loop {
             opened = match opened {
                 Opened::Plain(record) => return Ok(Some(record)),
                 Opened::NeedsId(record) => {
                     self.prepare(engine).await?;
-                    self.open(key, record)?
+                    self.open_any(name, record)?
                 }
                 Opened::NeedsDictionary(record, id) => {
                     self.dictionary(engine, id, key).await?;
                     self.unpacked(key, record)?
                 }
-                Opened::Elsewhere(meta, pointer) => match self.fetch(engine, key, stored, &pointer).await? {
+                Opened::Elsewhere(meta, pointer) => match self.fetch(engine, name, &pointer, sealed).await? {
                     Some(body) => self.unpacked(key, Record { meta, body: body.into() })?,
                     None => return Ok(None),
                 },
@@ -197,18 +231,21 @@ impl State {
     async fn fetch<E: Engine + ?Sized>(
         &self,
         engine: &E,
-        key: &str,
-        stored: &str,
+        name: Name<'_>,
         pointer: &Pointer,
+        sealed: bool,
     ) -> Result<Option<Vec<u8>>> {
+        let key = name.key;
         self.prepare(engine).await?;
-        let Some(body) = self.payload(key, stored, pointer).await? else { return Ok(None) };
+        let Some(body) = self.payload(name, pointer).await? else { return Ok(None) };
         let frame = Frame::parse(&body).map_err(|damage| damage.under(key))?;
-        self.check_sealed(&frame, key)?;
+        if sealed {
+            self.check_sealed(&frame, key)?;
+        }
         if frame.key_id.is_none() {
             return Ok(Some(body));
         }
-        let context = payload_context(self.id()?, key, &pointer.id);
+        let context = payload_context(self.id()?, name.stored, &pointer.id);
         unseal(self.layers.keys.as_deref(), &frame, key, &context).map(Some)
     }
 
@@ -236,30 +273,40 @@ impl State {
     }
 
     /// `body` sealed as a record's, where that is wanted.
-    pub(super) fn seal_record(&self, key: &str, meta: &Meta, body: Vec<u8>) -> Result<Vec<u8>> {
+    pub(super) fn seal_record(&self, stored: &str, meta: &Meta, body: Vec<u8>) -> Result<Vec<u8>> {
         match &self.layers.keys {
-            Some(keys) => seal(keys, &body, &record_context(self.id()?, key, meta)),
+            Some(keys) => seal(keys, &body, &record_context(self.id()?, stored, meta)),
             None => Ok(body),
         }
     }
 
     /// `body` sealed as a payload, where that is wanted.
-    pub(super) fn seal_payload(&self, key: &str, id: &[u8; PAYLOAD_ID_BYTES], body: Vec<u8>) -> Result<Vec<u8>> {
+    pub(super) fn seal_payload(&self, stored: &str, id: &[u8; PAYLOAD_ID_BYTES], body: Vec<u8>) -> Result<Vec<u8>> {
         match &self.layers.keys {
-            Some(keys) => seal(keys, &body, &payload_context(self.id()?, key, id)),
+            Some(keys) => seal(keys, &body, &payload_context(self.id()?, stored, id)),
             None => Ok(body),
         }
     }
 
-    /// Where a sealed or plain record of the backend points to; `None` where its value is in it.
-    pub(super) fn pointer(&self, key: &str, record: &Record) -> Option<Pointer> {
-        let frame = Frame::parse(&record.body).ok().filter(|frame| frame.is_offloaded)?;
-        if frame.key_id.is_none() {
-            return Pointer::read(&frame).ok();
+    /// Where a sealed or plain record of the backend points to; `None` where its value is in it, and where it can't be
+    /// told.
+    pub(super) fn pointer(&self, stored: &str, record: &Record) -> Option<Pointer> {
+        self.pointer_or_error(stored, record).ok().flatten()
+    }
+
+    /// The same, and an error where it can't be told.
+    pub(super) fn pointer_or_error(&self, stored: &str, record: &Record) -> Result<Option<Pointer>> {
+        let damaged = |damage: crate::codec::Damage| damage.under(stored);
+        let frame = Frame::parse(&record.body).map_err(damaged)?;
+        if !frame.is_offloaded {
+            return Ok(None);
         }
-        let context = record_context(self.id.get()?, key, &record.meta);
-        let body = unseal(self.layers.keys.as_deref(), &frame, key, &context).ok()?;
-        Pointer::read(&Frame::parse(&body).ok()?).ok()
+        if frame.key_id.is_none() {
+            return Pointer::read(&frame).map(Some).map_err(damaged);
+        }
+        let context = record_context(self.id()?, stored, &record.meta);
+        let body = unseal(self.layers.keys.as_deref(), &frame, stored, &context)?;
+        Pointer::read(&Frame::parse(&body).map_err(damaged)?).map(Some).map_err(damaged)
     }
 }
 

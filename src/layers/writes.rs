@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use super::large::Pointer;
 use super::layered::{Layered, then};
-use super::state::{Opened, State};
+use super::state::{Name, Opened, State};
 use crate::answer::{Answer, attempt};
 use crate::codec::Frame;
 use crate::engine::{
@@ -27,35 +27,38 @@ impl<E: Engine + ?Sized> Layered<E> {
         keys.iter().map(|key| self.state.stored(key)).collect()
     }
 
-    /// Commits a batch whose puts are sealed first.
+    /// Commits a batch of keys as they were given.
     pub(super) fn commit_layered(&self, batch: Batch) -> Answer<Result<Commit>> {
+        let originals = originals(self, &batch);
+        let batch = attempt!(self.hidden(batch));
+        self.commit_stored(batch).map_ok(move |commit| named(commit, originals))
+    }
+
+    /// Commits a batch of keys as the backend has them; its puts are packed, sealed and offloaded first.
+    pub(super) fn commit_stored(&self, batch: Batch) -> Answer<Result<Commit>> {
         if self.state.layers.large_values.is_some() {
             let me = self.clone();
             return Answer::later(async move { me.commit_and_offload(batch).await });
         }
-        let originals = originals(self, &batch);
         let mut writes = batch.writes;
-        for (key, write) in &mut writes {
+        for (stored, write) in &mut writes {
             if let Write::Put(new) = write {
                 let body = self.state.pack(std::mem::take(&mut new.body));
-                new.body = attempt!(self.state.seal_record(key, &new.meta, body));
+                new.body = attempt!(self.state.seal_record(stored, &new.meta, body));
             }
         }
-        let batch = attempt!(self.hidden(Batch { checks: batch.checks, writes }));
-        self.engine.commit(batch).map_ok(move |commit| named(commit, originals))
+        self.engine.commit(Batch { checks: batch.checks, writes })
     }
 
     async fn commit_and_offload(&self, batch: Batch) -> Result<Commit> {
-        let originals = originals(self, &batch);
-        let old = self.payloads_of(batch.writes.iter().map(|(key, _)| key)).await?;
+        let old = self.payloads_of(batch.writes.iter().map(|(stored, _)| stored.clone()).collect()).await?;
         let mut writes = batch.writes;
         let mut new: Vec<Payload> = Vec::new();
-        for (key, write) in &mut writes {
+        for (stored, write) in &mut writes {
             let Write::Put(put) = write else { continue };
             let mut body = self.state.pack(std::mem::take(&mut put.body));
             if self.state.is_large(&body) {
-                let stored = self.state.stored(key)?;
-                match self.state.upload(key, &stored, body).await {
+                match self.state.upload(Name { key: stored, stored }, body).await {
                     Ok(pointer) => {
                         body = pointer.body();
                         new.push((stored.to_string(), pointer));
@@ -66,27 +69,19 @@ impl<E: Engine + ?Sized> Layered<E> {
                     }
                 }
             }
-            put.body = self.state.seal_record(key, &put.meta, body)?;
+            put.body = self.state.seal_record(stored, &put.meta, body)?;
         }
-        match self.engine.commit(self.hidden(Batch { checks: batch.checks, writes })?).await? {
-            done @ Commit::Done(_) => {
-                self.state.discard(old).await;
-                Ok(done)
-            }
-            conflict @ Commit::Conflict(_) => {
-                self.state.discard(new).await;
-                Ok(named(conflict, originals))
-            }
-        }
+        let commit = self.engine.commit(Batch { checks: batch.checks, writes }).await?;
+        let needless = if matches!(commit, Commit::Done(_)) { old } else { new };
+        self.state.discard(needless).await;
+        Ok(commit)
     }
 
     /// The payloads that the records under `keys` point to.
-    async fn payloads_of<'k>(&self, keys: impl Iterator<Item = &'k Key>) -> Result<Vec<Payload>> {
-        let keys: Vec<Key> = keys.cloned().collect();
-        let stored = self.stored_all(&keys)?;
+    async fn payloads_of(&self, stored: Vec<Key>) -> Result<Vec<Payload>> {
         let records = self.engine.read(stored.clone()).await?;
-        let found = keys.iter().zip(stored).zip(records).filter_map(|((key, stored), record)| {
-            self.state.pointer(key, &record?).map(|pointer| (stored.to_string(), pointer))
+        let found = stored.into_iter().zip(records).filter_map(|(stored, record)| {
+            self.state.pointer(&stored, &record?).map(|pointer| (stored.to_string(), pointer))
         });
         Ok(found.collect())
     }
@@ -98,7 +93,6 @@ impl<E: Engine + ?Sized> Layered<E> {
         loop {
             let page = self.engine.scan(scan.clone()).await?;
             for row in &page.rows {
-                // Where keys are hidden the range is everything, and the pointers are left to the garbage collection.
                 if let Some(pointer) = row.record.as_ref().and_then(|record| self.state.pointer(&row.key, record)) {
                     payloads.push((row.key.to_string(), pointer));
                 }
@@ -141,8 +135,8 @@ impl<E: Engine + ?Sized> Layered<E> {
         let (state, told, again) = (Arc::clone(&self.state), Arc::clone(&needed), Arc::clone(&change));
         let layered: ChangeFn = Arc::new(move |stored, record| {
             let key = originals.get(stored).unwrap_or(stored);
-            let Some(record) = record else { return seal_change(&state, key, change(key, None)?) };
-            let opened = match state.open(key, record.clone())? {
+            let Some(record) = record else { return seal_change(&state, stored, change(key, None)?) };
+            let opened = match state.open(Name { key, stored }, record.clone())? {
                 Opened::Plain(record) => record,
                 Opened::Elsewhere(meta, pointer) => Record { meta, body: pointer.body().into() },
                 opened => {
@@ -150,7 +144,7 @@ impl<E: Engine + ?Sized> Layered<E> {
                     return Err(Error::Conflict { key: key.to_string() });
                 }
             };
-            seal_change(&state, key, change(key, Some(&opened))?)
+            seal_change(&state, stored, change(key, Some(&opened))?)
         });
         let (me, me_again, keys_again) = (self.clone(), self.clone(), keys.clone());
         let answer = self.engine.update(stored, layered);
@@ -180,18 +174,20 @@ impl<E: Engine + ?Sized> Layered<E> {
         let mut gone = Vec::new();
         let mut metas: Vec<(Option<Meta>, bool)> = Vec::with_capacity(updated.len());
         let mut wanted = Vec::with_capacity(updated.len());
-        for (key, one) in keys.iter().zip(updated) {
+        let stored = attempt!(self.stored_all(&keys));
+        for (stored, one) in stored.iter().zip(updated) {
             let deleted = one.after.is_none();
             metas.push((one.before.as_ref().map(|record| record.meta), deleted));
             let record = if deleted { one.before } else { one.after };
-            if let (true, Some(pointer)) = (deleted, record.as_ref().and_then(|record| self.state.pointer(key, record)))
+            if let (true, Some(pointer)) =
+                (deleted, record.as_ref().and_then(|record| self.state.pointer(stored, record)))
             {
-                gone.push((attempt!(self.state.stored(key)).to_string(), pointer));
+                gone.push((stored.to_string(), pointer));
             }
             wanted.push(record);
         }
         let me = self.clone();
-        then(self.open_all(keys, wanted), move |records| {
+        then(self.open_all(keys, &stored, wanted), move |records| {
             let updated = records.into_iter().zip(metas).map(|(record, (before, deleted))| {
                 if deleted {
                     return Updated { before: record, after: None };
@@ -233,10 +229,10 @@ fn named(commit: Commit, originals: Vec<(Key, Key)>) -> Commit {
 }
 
 /// The record of a change, sealed. The caller's answer carries what the engine stored.
-fn seal_change(state: &State, key: &Key, change: Change) -> Result<Change> {
+fn seal_change(state: &State, stored: &Key, change: Change) -> Result<Change> {
     let Change::Put(new) = change else { return Ok(change) };
     let is_pointer = Frame::parse(&new.body).is_ok_and(|frame| frame.is_offloaded);
     let body = if is_pointer { new.body } else { state.pack(new.body) };
-    let body = state.seal_record(key, &new.meta, body)?;
+    let body = state.seal_record(stored, &new.meta, body)?;
     Ok(Change::Put(NewRecord { body, ..new }))
 }

@@ -100,6 +100,12 @@ pub(super) fn optional_ttl(object: Option<&Bound<'_, PyAny>>) -> PyResult<Option
     object.filter(|object| !object.is_none()).map(ttl).transpose()
 }
 
+/// A span of time that may be none.
+pub(super) fn span(what: &str, object: &Bound<'_, PyAny>) -> PyResult<Duration> {
+    Duration::try_from_secs_f64(seconds(what, object)?)
+        .map_err(|_| PyValueError::new_err(format!("{what} must be zero or more seconds, and finite")))
+}
+
 /// A timeout of a configuration.
 pub(super) fn timeout(what: &str, object: &Bound<'_, PyAny>) -> PyResult<Duration> {
     let seconds = seconds(what, object)?;

@@ -10,6 +10,7 @@ mod classes {
     pyo3::import_exception!(rrag_storage.errors, StorageClosedError);
     pyo3::import_exception!(rrag_storage.errors, LimitExceededError);
     pyo3::import_exception!(rrag_storage.errors, ConflictError);
+    pyo3::import_exception!(rrag_storage.errors, PartialWriteError);
     pyo3::import_exception!(rrag_storage.errors, CorruptedDataError);
     pyo3::import_exception!(rrag_storage.errors, DecryptionError);
     pyo3::import_exception!(rrag_storage.errors, UnsupportedOperationError);
@@ -30,6 +31,7 @@ pub(super) fn raise(error: Error) -> PyErr {
         Error::Conflict { .. } => classes::ConflictError::new_err(message),
         Error::Corrupted { .. } => classes::CorruptedDataError::new_err(message),
         Error::Decryption { .. } => classes::DecryptionError::new_err(message),
+        Error::PartialWrite { .. } => classes::PartialWriteError::new_err(message),
         Error::Unavailable { .. } => classes::BackendUnavailableError::new_err(message),
         Error::Timeout { .. } => classes::OperationTimeoutError::new_err(message),
         Error::Unsupported { .. } => classes::UnsupportedOperationError::new_err(message),
@@ -40,6 +42,11 @@ pub(super) fn raise(error: Error) -> PyErr {
         Error::InvalidArgument(_) => PyValueError::new_err(message),
         Error::TransactionFinished | Error::Backend { .. } => classes::StorageError::new_err(message),
     };
+    if let Error::PartialWrite { written, .. } = &error {
+        Python::attach(|py| {
+            let _ = exception.value(py).setattr("written", written);
+        });
+    }
     if let Some(key) = error.key() {
         Python::attach(|py| {
             // The exception says the key in its message too: one that can't take the attribute is still right.

@@ -56,11 +56,13 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<backends::PyInMemoryStorage>()?;
     module.add_class::<backends::PyDatabaseStorage>()?;
     module.add_class::<backends::PyRedisStorage>()?;
+    module.add_class::<backends::PyObjectStorage>()?;
     module.add_class::<backends::PyInMemoryConfig>()?;
     module.add_class::<backends::PyDatabaseConfig>()?;
     module.add_class::<backends::PyRedisConfig>()?;
     module.add_class::<layers::PyKey>()?;
     module.add_class::<layers::PyCompression>()?;
+    module.add_class::<backends::PyObjectConfig>()?;
     module.add_class::<value::PyMemoryValue>()?;
     module.add_class::<entry::PyMemoryEntry>()?;
     module.add_class::<entry::PyMemoryStats>()?;

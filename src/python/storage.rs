@@ -4,6 +4,7 @@
 //! that are refused are raised when the operation is awaited, as by an `async def`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -18,7 +19,7 @@ use super::query::query_of;
 use super::transaction::PyTransaction;
 use super::{args, html};
 use crate::answer::Answer;
-use crate::engine::{Announced, Check, Record};
+use crate::engine::{Announced, Check, Record, Rotated};
 use crate::error::{Error, Result};
 use crate::key::Key;
 use crate::memory::MemoryQuery;
@@ -380,8 +381,8 @@ impl PyStorage {
         })
     }
 
-    fn transaction(&self) -> PyTransaction {
-        PyTransaction::new(self.storage.transaction())
+    fn transaction(&self) -> PyResult<PyTransaction> {
+        Ok(PyTransaction::new(self.storage.transaction()?))
     }
 
     #[pyo3(signature = (fn_, max_attempts=None), text_signature = "($self, fn, max_attempts=16)")]
@@ -395,6 +396,43 @@ impl PyStorage {
             Some(max_attempts) => transact.call1((slf, fn_, max_attempts)),
             None => transact.call1((slf, fn_, 16)),
         }
+    }
+
+    #[pyo3(signature = (*, progress=None, page_size=None), text_signature = "($self, *, progress=None, page_size=500)")]
+    fn rotate<'py>(
+        slf: &Bound<'py, Self>,
+        progress: Option<&Bound<'py, PyAny>>,
+        page_size: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let rotate = slf.py().import("rrag_storage._rotate")?.getattr("rotate")?;
+        match page_size {
+            Some(page_size) => rotate.call1((slf, progress, page_size)),
+            None => rotate.call1((slf, progress, 500)),
+        }
+    }
+
+    /// One page of `rotate`: how many were seen, how many rewritten, and the last key where there are more.
+    fn _rotate_page(&self, after: Option<&Bound<'_, PyAny>>, page_size: &Bound<'_, PyAny>) -> Operation {
+        self.operation("rotate", || {
+            let after = after.map(|after| self.key(after)).transpose()?;
+            let page_size = args::size("page_size", 1, page_size)?;
+            let prefix = self.storage.prefix().len();
+            Ok((
+                move |storage: &Storage| storage.rotate(after.as_ref(), page_size),
+                move |py: Python<'_>, rotated: Rotated| {
+                    let next = rotated.next.as_ref().and_then(|key| key.get(prefix..));
+                    object(py, (rotated.seen, rotated.rewritten, next))
+                },
+            ))
+        })
+    }
+
+    #[pyo3(signature = (older_than=None), text_signature = "($self, older_than=3600)")]
+    fn collect_garbage(&self, older_than: Option<&Bound<'_, PyAny>>) -> Operation {
+        self.operation("collect_garbage", || {
+            let older_than = older_than.map_or(Ok(Duration::from_hours(1)), |span| args::span("older_than", span))?;
+            Ok((move |storage: &Storage| storage.collect_garbage(older_than), object::<u64>))
+        })
     }
 
     fn health_check(&self) -> Operation {

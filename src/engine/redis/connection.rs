@@ -1,6 +1,5 @@
 //! One connection: to a server, or to all the nodes of a cluster.
 
-use std::sync::Once;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -17,6 +16,7 @@ use super::config::RedisConfig;
 use super::errors::{Fault, of_connection};
 use super::scripts;
 use super::url::{Nodes, Target, Tls};
+use crate::engine::tls;
 
 /// A node of a cluster is given up after so long, so that its successor is asked for.
 const NODE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -100,7 +100,7 @@ impl Connector {
     /// A fault that says whether another attempt may succeed.
     pub(super) async fn connect(&self, within: Duration, before: Option<i64>) -> Result<Connection, Fault> {
         if self.is_encrypted() {
-            install_cryptography();
+            tls::install();
         }
         let connecting = async {
             if self.is_clustered() {
@@ -221,13 +221,4 @@ fn load_scripts(pipeline: &mut Pipeline) {
     for script in scripts::ALL {
         pipeline.add_command(cmd("SCRIPT").arg("LOAD").arg(script.code()).clone());
     }
-}
-
-/// Chooses the process's cryptography for TLS, where nobody has yet.
-fn install_cryptography() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        // An error says that somebody has.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-    });
 }

@@ -2,6 +2,7 @@
 
 mod database;
 mod in_memory;
+mod object;
 mod redis;
 
 use pyo3::exceptions::PyTypeError;
@@ -18,6 +19,7 @@ use crate::error::Error;
 
 pub(super) use database::{PyDatabaseConfig, PyDatabaseStorage};
 pub(super) use in_memory::{PyInMemoryConfig, PyInMemoryStorage};
+pub(super) use object::{PyObjectConfig, PyObjectStorage};
 pub(super) use redis::{PyRedisConfig, PyRedisStorage};
 
 /// More connections than that help nobody.
@@ -103,7 +105,7 @@ pub(in crate::python) fn connect<'py>(
         Scheme::Memory => py.get_type::<PyInMemoryStorage>(),
         Scheme::Sqlite | Scheme::Sql => py.get_type::<PyDatabaseStorage>(),
         Scheme::Redis => py.get_type::<PyRedisStorage>(),
-        Scheme::Object => return Err(refused("object stores are not in this version yet")),
+        Scheme::Object => py.get_type::<PyObjectStorage>(),
     };
     class.call((url,), options)
 }

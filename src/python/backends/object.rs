@@ -12,9 +12,7 @@ use super::super::args;
 use super::super::layers::layers_of;
 use super::super::operation::Operation;
 use super::super::storage::PyStorage;
-use super::{
-    clock_of, connected, connection_count, connections_of, flag_of, options_of, path_of, repr_of, timeout_of,
-};
+use super::{clock_of, connected, connection_count, connections_of, flag_of, options_of, path_of, repr_of, timeout_of};
 use crate::connect::ObjectStorage;
 use crate::engine::object::ObjectConfig;
 

@@ -27,6 +27,7 @@ impl PyRedisStorage {
         url, *, key_prefix=None, max_connections=None, connection_timeout=None, enable_query_logging=None,
         root_certificate=None, clock=None, **layers
     ), text_signature = "(url, *, key_prefix='rrag', max_connections=4, connection_timeout=30.0, enable_query_logging=False, root_certificate=None, clock=None, compression=None, compression_threshold=1024, encryption_key=None, active_key=None, require_encryption=None, hide_keys=False, large_values=None, large_value_threshold=1_048_576)")]
+    #[allow(clippy::too_many_arguments)] // Python's keyword options.
     fn new(
         url: &Bound<'_, PyAny>,
         key_prefix: Option<&Bound<'_, PyAny>>,
