@@ -20,13 +20,11 @@ use std::borrow::Cow;
 use std::fmt;
 
 pub use header::open;
-pub(crate) use header::{Frame, Packing};
+pub(crate) use header::{Frame, HEADER_BYTES, Packing};
 pub(crate) use path::{Step, Unsupported};
 pub(crate) use read::Reader;
 pub(crate) use token::{ArrayToken, Token};
 pub(crate) use write::{Refused, Writer};
-
-use header::HEADER_BYTES;
 
 /// The deepest nesting of a value: a scalar has depth 0, an empty list depth 1.
 pub const MAX_DEPTH: u32 = 128;

@@ -14,6 +14,8 @@ use crate::error::{Error, Result};
 
 const NONCE_BYTES: usize = 12;
 const TAG_BYTES: usize = 16;
+/// By how much a seal lengthens what follows header and key id.
+pub(super) const SEAL_BYTES: usize = NONCE_BYTES + TAG_BYTES;
 
 /// The storage that a sealed body belongs to: drawn when the storage was first written to, and kept with its data.
 pub(super) type StorageId = [u8; 16];

@@ -75,9 +75,10 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 
 impl State {
     fn store(&self, key: &str) -> Result<&Storage> {
-        self.layers.large_values.as_ref().ok_or_else(|| Error::Corrupted {
-            key: key.to_owned(),
-            reason: "its value lives in an object store; open the storage with large_values".to_owned(),
+        self.layers.large_values.as_ref().ok_or_else(|| {
+            Error::Configuration(format!(
+                "the value under key {key:?} lives in an object store; open the storage with large_values"
+            ))
         })
     }
 
@@ -94,11 +95,9 @@ impl State {
         }
     }
 
-    /// Whether a value of this size, compressed, goes to the object store.
-    pub(super) fn is_large(&self, body: &[u8]) -> bool {
-        self.layers.large_values.is_some()
-            && body.len() >= self.layers.large_threshold()
-            && Frame::parse(body).is_ok_and(|frame| !frame.is_offloaded)
+    /// Whether a body of so many bytes, compressed and not sealed, goes to the object store.
+    pub(super) fn is_large(&self, bytes: usize) -> bool {
+        self.layers.large_values.is_some() && bytes >= self.layers.large_threshold()
     }
 
     /// Stores `body`, which is packed, in the object store.

@@ -2,9 +2,10 @@
 
 use smallvec::smallvec;
 
+use super::encryption::SEAL_BYTES;
 use super::layered::Layered;
 use super::state::{Name, Opened};
-use crate::codec::{Frame, Packing};
+use crate::codec::{Frame, HEADER_BYTES, Packing};
 use crate::engine::{Batch, Check, Commit, Engine, KeyRange, NewRecord, Record, Rotated, Scan, Write};
 use crate::error::{Error, Result};
 use crate::key::Key;
@@ -70,7 +71,12 @@ impl<E: Engine + ?Sized> Layered<E> {
             return Ok(Present::No);
         }
         if !frame.is_offloaded {
-            return Ok(if self.state.is_large(&record.body) { Present::No } else { self.is_packed_now(&frame) });
+            let packed = frame.rest.len() - if frame.key_id.is_some() { SEAL_BYTES.min(frame.rest.len()) } else { 0 };
+            return Ok(if self.state.is_large(HEADER_BYTES + packed) {
+                Present::No
+            } else {
+                self.is_packed_now(&frame)
+            });
         }
         let Opened::Elsewhere(_, pointer) = self.state.open_any(name, record.clone())? else { return Ok(Present::No) };
         let layers = &self.state.layers;

@@ -57,7 +57,7 @@ impl<E: Engine + ?Sized> Layered<E> {
         for (stored, write) in &mut writes {
             let Write::Put(put) = write else { continue };
             let mut body = self.state.pack(std::mem::take(&mut put.body));
-            if self.state.is_large(&body) {
+            if self.state.is_large(body.len()) {
                 match self.state.upload(Name { key: stored, stored }, body).await {
                     Ok(pointer) => {
                         body = pointer.body();
