@@ -89,6 +89,11 @@ impl<'b> Frame<'b> {
         self.packing == Packing::None && self.key_id.is_none() && !self.is_offloaded
     }
 
+    /// The same of a body, with nothing else looked at.
+    pub(crate) fn is_plain_body(body: &[u8]) -> bool {
+        matches!(body, [FORMAT, _, 0, 0, ..])
+    }
+
     /// Header and key id of such a body.
     pub(crate) fn head(kind: Kind, packing: Packing, key_id: Option<&str>, is_offloaded: bool) -> Vec<u8> {
         let flags =

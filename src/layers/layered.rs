@@ -199,17 +199,18 @@ impl<E: Engine + ?Sized> Engine for Layered<E> {
 
     fn read_one(&self, key: &Key) -> Answer<Result<Option<Record>>> {
         if !self.hides() {
-            return match self.engine.read_one(key) {
-                Answer::Ready(Some(Ok(None))) => Answer::ready(Ok(None)),
-                Answer::Ready(Some(Ok(Some(record)))) => self.open_one(key, key, record),
-                answer => {
-                    let (me, key) = (self.clone(), key.clone());
-                    then(answer, move |record| match record {
-                        Some(record) => me.open_one(&key, &key, record),
-                        None => Answer::ready(Ok(None)),
-                    })
-                }
-            };
+            let answer = self.engine.read_one(key);
+            // The usual case, with nothing moved.
+            if let Answer::Ready(Some(Ok(found))) = &answer
+                && found.as_ref().is_none_or(|record| self.state.is_plain(record))
+            {
+                return answer;
+            }
+            let (me, key) = (self.clone(), key.clone());
+            return then(answer, move |record| match record {
+                Some(record) => me.open_one(&key, &key, record),
+                None => Answer::ready(Ok(None)),
+            });
         }
         let key = key.clone();
         self.ready(true, move |me| {
