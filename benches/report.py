@@ -118,7 +118,8 @@ def _is_figure(cell: str) -> bool:
     return cell[:1].isdigit() or cell in {"–", ""}
 
 
-def _cell(timing: Timing | None) -> str:
+def cell(timing: Timing | None) -> str:
+    """A median with its quickest and slowest round."""
     if timing is None:
         return "–"
     scale, _ = _scale(timing.median)
@@ -166,7 +167,7 @@ def _tables(suite: str, workloads: list[Workload], found: Findings) -> list[str]
             for workload in (one, two):
                 timing = found.timing(contender.name, workload.id)
                 floor = found.median(contender.floor, workload.id)
-                row += [_cell(timing), digits(timing.median / floor) if timing and floor else "–"]
+                row += [cell(timing), digits(timing.median / floor) if timing and floor else "–"]
             rows.append(row)
         kind = "" if one.call == "keys" else f": {KINDS[one.kind]}"
         head = ("contender", "class", one.name, "×floor", two.name, "×floor")
@@ -185,7 +186,7 @@ def _growth(found: Findings, sizes: Sequence[int]) -> list[str]:
         row = [_name(contender), *(f"{each.bytes_an_entry:.0f}" if each else "–" for each in of_sizes)]
         last = of_sizes[-1]
         few, many = (last.prefix_small, last.prefix_large) if last else (None, None)
-        row += [_cell(few), _cell(many), digits(many.median / few.median) if few and many else "–"]
+        row += [cell(few), cell(many), digits(many.median / few.median) if few and many else "–"]
         rows.append(row)
     head = ("contender", *(f"bytes an entry, {size} B str" for size in sizes), f"of {small}", f"of {large}", "ratio")
     text = (
