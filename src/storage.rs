@@ -19,7 +19,7 @@ use crate::engine::{
 };
 use crate::error::{Error, Result};
 use crate::key::{Key, SEPARATOR};
-use crate::listing::Listing;
+use crate::listing::{LARGEST_PAGE, Listing};
 use crate::memory::MemoryQuery;
 use crate::transaction::Transaction;
 use crate::ttl::Ttl;
@@ -270,7 +270,8 @@ impl<E: Engine + ?Sized> Storage<E> {
 
     /// The keys that `query` asks for, as this view spells them.
     pub fn list_keys(&self, query: &MemoryQuery) -> Answer<Result<Vec<Key>>> {
-        let listing = attempt!(self.list(query, false));
+        // All of them are wanted: the fewest trips.
+        let listing = attempt!(self.list(query, false)).in_pages_of(LARGEST_PAGE);
         Answer::later(async move { Ok(listing.collect().await?.into_iter().map(|row| row.key).collect()) })
     }
 
