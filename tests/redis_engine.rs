@@ -156,9 +156,9 @@ fn a_server_that_hangs_is_waited_for_and_no_longer() {
     put(&engine, "k", b"v").unwrap();
     server.signal("-STOP");
     let began = Instant::now();
-    let (read, write) = (engine.read_one(&key("k")), engine.commit(puts(&[("k", b"w")])));
-    assert!(words(wait(read)).contains(&format!("127.0.0.1:{}", server.port)));
+    let (write, read) = (engine.commit(puts(&[("k", b"w")])), engine.read_one(&key("k")));
     assert!(words(wait(write)).contains("outcome is unknown"));
+    assert!(words(wait(read)).contains(&format!("127.0.0.1:{}", server.port)));
     assert!(began.elapsed() < Duration::from_secs(3));
     server.signal("-CONT");
     put(&engine, "k", b"x").unwrap();

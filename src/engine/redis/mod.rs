@@ -26,16 +26,19 @@
 mod commit;
 mod config;
 mod connection;
+mod direct;
 mod errors;
 mod lane;
 mod layout;
 mod listing;
 mod request;
+mod resp;
 mod scripts;
 mod stats;
 mod store;
 mod update;
 mod url;
+mod wire;
 
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};

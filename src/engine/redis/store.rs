@@ -232,6 +232,14 @@ impl Store {
     }
 }
 
+impl Drop for Store {
+    fn drop(&mut self) {
+        for lane in &self.lanes {
+            lane.retire();
+        }
+    }
+}
+
 /// The answer to a request.
 pub(super) async fn received(answer: Receiver<Result<Value>>) -> Result<Value> {
     answer.await.unwrap_or_else(|_| Err(gone()))
