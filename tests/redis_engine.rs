@@ -300,6 +300,66 @@ fn what_expires_or_is_evicted_leaves_the_listings() {
 }
 
 #[test]
+fn what_is_evicted_is_in_no_count() {
+    if !installed() {
+        return;
+    }
+    let server = Server::plain();
+    let engine = open(&server.url());
+    for from in (0..6_000).step_by(1_000) {
+        let write = |at| (key(&format!("n{}::{at}", at % 3)), Write::Put(record(1, at, None, b"x")));
+        let writes = (from..from + 1_000).map(write).collect();
+        wait(engine.commit(Batch { writes, ..Batch::default() })).unwrap();
+    }
+    assert_eq!(wait(engine.namespace_count(KeyRange::all(), 0)).unwrap(), 3);
+    // One of few, then all of a namespace and a third of many.
+    let evict = |from: usize, every: usize| {
+        let mut all = redis::pipe();
+        for at in (from..6_000).step_by(every) {
+            all.cmd("DEL").arg(format!("rrag{{*}}:n{}::{at}", at % 3)).ignore();
+        }
+        let _: () = all.query(&mut server.raw()).unwrap();
+    };
+    evict(5_999, 1);
+    assert_eq!(wait(engine.count(KeyRange::prefix("n2::"))).unwrap(), 1_999);
+    evict(0, 3);
+    let stats = wait(engine.stats(KeyRange::all())).unwrap();
+    assert_eq!(stats.keys, 3_999);
+    assert_eq!(wait(engine.count(KeyRange::all())).unwrap(), 3_999);
+    assert_eq!(wait(engine.namespace_count(KeyRange::all(), 0)).unwrap(), 2);
+}
+
+#[test]
+fn a_cluster_forgets_namespaces_that_stay_empty() {
+    if !installed() {
+        return;
+    }
+    let cluster = Cluster::start();
+    let engine = open(&cluster.url());
+    put(&engine, "stays::k", b"x").unwrap();
+    put(&engine, "goes::k", b"x").unwrap();
+    put(&engine, "young::k", b"x").unwrap();
+    for prefix in ["goes", "young"] {
+        assert_eq!(wait(engine.remove_range(KeyRange::prefix(prefix))).unwrap(), 1);
+    }
+    let client = redis::cluster::ClusterClient::new(vec![cluster.url().replace("+cluster", "")]).unwrap();
+    let mut raw = client.get_connection().unwrap();
+    for old in ["stays", "goes"] {
+        let _: i64 = redis::cmd("ZADD").arg("rrag{tags}.entered").arg(0).arg(old).query(&mut raw).unwrap();
+    }
+    let began = Instant::now();
+    loop {
+        assert_eq!(wait(engine.namespace_count(KeyRange::all(), 0)).unwrap(), 1);
+        let left: Vec<String> = redis::cmd("ZRANGE").arg("rrag{tags}").arg(0).arg(-1).query(&mut raw).unwrap();
+        if left == ["stays", "young"] {
+            break;
+        }
+        assert!(began.elapsed() < Duration::from_secs(10), "{left:?}");
+    }
+    assert_eq!(get(&engine, "stays::k").unwrap().unwrap(), b"x");
+}
+
+#[test]
 fn expired_records_are_freed_without_anyone_calling() {
     if !installed() {
         return;

@@ -8,11 +8,13 @@
 //! | `….keys` | sorted set, all scores 0 | the keys, in their order |
 //! | `….made` | sorted set, all scores 0 | creation time (8 bytes) and key |
 //! | `….ends` | sorted set by expiry in ms | creation time (8 bytes) and key of what expires |
+//! | `….spaces` | hash | how many keys each first namespace has; not on a cluster |
 //! | `….notes.<writer>` | hash | outcomes of a writer's last fenced writes; gone after 15 minutes |
 //!
 //! A single server has the one tag `*`. On a cluster a key's tag is its first namespace: `+name`, or `=` and its bytes
-//! in hex where it holds a brace; keys in no namespace share `-`. `<key_prefix>{tags}` is a sorted set of the first
-//! namespaces that were ever written to.
+//! in hex where it holds a brace; keys in no namespace share `-`. There `<key_prefix>{tags}` is a sorted set of the
+//! first namespaces that hold keys, or held some within the last hour, and `<key_prefix>{tags}.entered` of when each was
+//! entered last, in seconds by the server's clock.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -110,6 +112,12 @@ impl Layout {
     /// The name of the set of first namespaces.
     pub(super) fn tags(&self) -> Vec<u8> {
         format!("{}{{tags}}", self.prefix).into_bytes()
+    }
+
+    /// The names of a script over that set.
+    pub(super) fn tags_heading(&self) -> Vec<Vec<u8>> {
+        let entered = format!("{}{{tags}}.entered", self.prefix).into_bytes();
+        vec![self.tags(), self.tags(), entered]
     }
 
     /// The one tag that holds all of `range`, where there is such a one.

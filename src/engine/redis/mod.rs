@@ -7,7 +7,7 @@
 //!    process of ours is left to free. Clocks of processes that share a storage are to agree.
 //! 3. A listing rights the indexes where it meets a record that Redis has dropped (expired or evicted). A server with
 //!    `maxmemory` belongs under `noeviction` or a `volatile-` policy: an `allkeys-` one may take an index itself.
-//!    After evictions a count may be too high until a listing has passed by.
+//!    A count looks for each of up to 2,000 records, and for a sample of more: where one of those is gone, for all.
 //! 4. Calls that wait travel as one pipeline (`lane`). A broken connection is made anew and what was under way is
 //!    brought to its end within the timeout, each write exactly once; past it, an error says that the outcome of a
 //!    write is unknown.
@@ -31,6 +31,7 @@ mod errors;
 mod lane;
 mod layout;
 mod listing;
+mod registry;
 mod request;
 mod resp;
 mod scripts;
@@ -194,6 +195,10 @@ impl Engine for RedisEngine {
 
     fn namespaces(&self, range: KeyRange, skip: usize, max_depth: Option<usize>) -> Answer<Result<Vec<String>>> {
         self.with(|store| store.run(Arc::clone(&store).namespaces(range, skip, max_depth)))
+    }
+
+    fn namespace_count(&self, range: KeyRange, skip: usize) -> Answer<Result<u64>> {
+        self.with(|store| store.run(Arc::clone(&store).namespace_count(range, skip)))
     }
 
     fn stats(&self, range: KeyRange) -> Answer<Result<EngineStats>> {

@@ -46,5 +46,8 @@ scripts! {
     PURGE = "scripts/purge.lua",
     REMOVE = "scripts/remove.lua",
     NAMESPACES = "scripts/namespaces.lua",
-    STATS = "scripts/stats.lua",
+    VERIFY = "scripts/verify.lua",
+    SPACES = "scripts/spaces.lua",
+    REGISTER = "scripts/register.lua",
+    FORGET = "scripts/forget.lua",
 }
