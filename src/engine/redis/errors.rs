@@ -76,7 +76,9 @@ pub(super) fn of_answer(error: &ServerError, place: &str, clustered: bool) -> Fa
         "READONLY" => "this server is a replica; connect to its master",
         "MISCONF" => "the server can't save to its disk and refuses writes; look at its log",
         "NOAUTH" | "WRONGPASS" => "user name or password refused; check those in the url",
-        "NOPERM" => "the user lacks a permission: see the documentation for the commands that are needed",
+        _ if is_denied(code, &said) => {
+            "the user lacks a permission: see the documentation for the commands that are needed"
+        }
         "WRONGTYPE" => "a name of this storage holds another program's data; choose another key_prefix",
         "OVERTAKEN" => {
             let reason = "the connection broke during this write and its outcome is unknown; read before repeating it";
@@ -85,6 +87,11 @@ pub(super) fn of_answer(error: &ServerError, place: &str, clustered: bool) -> Fa
         _ => return refused(format!("{place}: {said}")),
     };
     refused(format!("{place}: {advice}: {said}"))
+}
+
+/// Whether access lists forbid a command, or one that a script runs (which older servers give no code of its own).
+fn is_denied(code: &str, said: &str) -> bool {
+    code == "NOPERM" || said.contains("The user executing the script") || said.contains("ACL failure in script")
 }
 
 fn is_passing(kind: ServerErrorKind) -> bool {

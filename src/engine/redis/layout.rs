@@ -16,7 +16,7 @@
 //! first namespaces that hold keys, or held some within the last hour, and `<key_prefix>{tags}.entered` of when each was
 //! entered last, in seconds by the server's clock.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::engine::{Body, KeyRange, Meta, Record};
@@ -129,6 +129,18 @@ impl Layout {
         let inside = segment_range(segment);
         let within = range.end.is_some() && range.end <= inside.end;
         within.then(|| self.names_of_segment(segment))
+    }
+
+    /// The places of `keys`, those of one tag together.
+    pub(super) fn grouped(&self, keys: &[Key]) -> Vec<Vec<usize>> {
+        if !self.clustered {
+            return vec![(0..keys.len()).collect()];
+        }
+        let mut groups: BTreeMap<Option<&[u8]>, Vec<usize>> = BTreeMap::new();
+        for (place, key) in keys.iter().enumerate() {
+            groups.entry(first_segment(key.as_bytes())).or_default().push(place);
+        }
+        groups.into_values().collect()
     }
 
     /// The one tag of all `keys`.

@@ -15,9 +15,9 @@
 //!    `appendfsync always` or `everysec`), and a failover as far as its replicas have it.
 //! 6. [`Engine::remove_range`] deletes up to 50,000 records of a server (of a first namespace, on a cluster) in one
 //!    step, and more in steps of that size: one step of that size blocks the server for about half a second.
-//! 7. On a cluster one first namespace (or all the keys in none) is on one node. Batches, updates and transactions
-//!    stay within one; reads and listings may span them, each namespace as of its own moment. A listing of everything
-//!    asks every first namespace that was ever written to, in their order.
+//! 7. On a cluster one first namespace (or all the keys in none) is on one node. Batches and transactions
+//!    stay within one. Reads, listings, deletions and updates may span them, each namespace in a step of its own. What
+//!    concerns everything asks every first namespace that holds keys or held some within the last hour.
 //!
 //! Commands that a user of the server needs: `GET MGET GETRANGE SET DEL UNLINK STRLEN PEXPIRE HGET HSET ZADD ZREM ZRANGE
 //! ZRANGEBYLEX ZREVRANGEBYLEX ZRANGEBYSCORE ZREMRANGEBYLEX ZLEXCOUNT EVALSHA SCRIPT|LOAD PING INFO`, and to fence off a
@@ -175,6 +175,10 @@ impl Engine for RedisEngine {
 
     fn commit(&self, batch: Batch) -> Answer<Result<Commit>> {
         self.with(|store| store.commit(batch))
+    }
+
+    fn delete(&self, keys: Vec<Key>) -> Answer<Result<u64>> {
+        self.with(|store| store.delete(&keys))
     }
 
     fn update(&self, keys: Vec<Key>, change: ChangeFn) -> Answer<Result<Vec<Updated>>> {

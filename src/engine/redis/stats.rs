@@ -27,8 +27,8 @@ const VERIFIED: usize = 2_000;
 const SAMPLES: usize = 64;
 /// So many records of a range are measured for its size.
 const MEASURED: usize = 256;
-/// Both are spread over the tags of a cluster; but so many are looked at in each.
-const SAMPLES_OF_EACH: usize = 2;
+/// All these are spread over the tags of a cluster; but so many are looked at in each.
+const LEAST_OF_EACH: usize = 2;
 
 /// What a range takes in one tag.
 struct Size {
@@ -62,10 +62,11 @@ impl Store {
     /// The size of a range in each of its tags. Those of a cluster that are empty are forgotten.
     async fn sizes(self: &Arc<Self>, range: &KeyRange, samples: usize) -> Result<Vec<Size>> {
         let tags = self.tags(range).await?;
-        let samples = (samples / tags.len().max(1)).max(SAMPLES_OF_EACH);
+        let of_each = |most: usize| (most / tags.len().max(1)).max(LEAST_OF_EACH);
+        let (verified, samples) = (of_each(VERIFIED), of_each(samples));
         let mut sizes = Vec::with_capacity(tags.len());
         for some in tags.chunks(WIDE) {
-            for one in join_all(some.iter().map(|names| self.size_of(names, range, samples))).await {
+            for one in join_all(some.iter().map(|names| self.size_of(names, range, verified, samples))).await {
                 sizes.push(one?);
             }
         }
@@ -77,14 +78,14 @@ impl Store {
     }
 
     /// What has expired is freed first, and what was evicted is taken out of the index.
-    async fn size_of(&self, names: &Arc<Names>, range: &KeyRange, samples: usize) -> Result<Size> {
+    async fn size_of(&self, names: &Arc<Names>, range: &KeyRange, verified: usize, samples: usize) -> Result<Size> {
         let (low, high) = bounds(range);
         loop {
             let rest = vec![
                 low.clone(),
                 high.clone(),
                 PURGE.to_string().into_bytes(),
-                VERIFIED.to_string().into_bytes(),
+                verified.to_string().into_bytes(),
                 samples.to_string().into_bytes(),
                 fastrand::f64().to_string().into_bytes(),
             ];

@@ -14,7 +14,7 @@ use super::config::RedisConfig;
 use super::connection::Connector;
 use super::errors::{gone, unexpected};
 use super::lane::Lane;
-use super::layout::{HEAD, Layout, Names, decode, decode_head, first_segment};
+use super::layout::{HEAD, Layout, Names, decode, decode_head};
 use super::request::{Request, Work};
 use super::scripts;
 use super::update::Pending;
@@ -159,13 +159,9 @@ impl Store {
         if keys.is_empty() {
             return Answer::ready(Ok(Vec::new()));
         }
-        let mut groups: HashMap<Option<Vec<u8>>, Vec<usize>> = HashMap::new();
-        for (place, key) in keys.iter().enumerate() {
-            let segment = if self.layout.is_clustered() { first_segment(key.as_bytes()) } else { None };
-            groups.entry(segment.map(<[u8]>::to_vec)).or_default().push(place);
-        }
+        let groups = self.layout.grouped(&keys);
         let mut sent = Vec::with_capacity(groups.len());
-        for places in groups.into_values() {
+        for places in groups {
             let mut command = cmd("MGET");
             for key in places.iter().filter_map(|&place| keys.get(place)) {
                 command.arg(self.layout.names_of(key.as_bytes()).record(key.as_bytes()));
