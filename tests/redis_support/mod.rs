@@ -108,11 +108,18 @@ pub struct Cluster {
 }
 
 impl Cluster {
+    /// Three masters.
     pub fn start() -> Self {
-        let nodes: Vec<Server> =
-            (0..3).map(|_| Server::start(&["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"])).collect();
+        Self::with_replicas(0)
+    }
+
+    /// Three masters with so many replicas each.
+    pub fn with_replicas(replicas: usize) -> Self {
+        let nodes: Vec<Server> = (0..3 * (1 + replicas))
+            .map(|_| Server::start(&["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"]))
+            .collect();
         let mut create = Command::new("redis-cli");
-        create.args(["--cluster", "create"]);
+        create.args(["--cluster", "create", "--cluster-replicas", &replicas.to_string()]);
         create.args(nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)));
         assert!(create.arg("--cluster-yes").stdout(Stdio::null()).status().unwrap().success());
         let began = Instant::now();
