@@ -46,7 +46,8 @@ fn whatever_a_network_does_is_an_error_in_time_and_passes() {
         for said in [words(added.map(drop)), words(read.map(drop)), words(opened)] {
             assert!(said.contains(&format!("127.0.0.1:{}", proxy.port)), "{mode:?}: {said}");
         }
-        assert!(began.elapsed() < Duration::from_secs(8), "{mode:?}: {:?}", began.elapsed());
+        // Three waits of 1.5 s, and what a busy machine takes for an answer of 1 GiB.
+        assert!(began.elapsed() < Duration::from_secs(20), "{mode:?}: {:?}", began.elapsed());
         proxy.set(Mode::Pass);
         assert_eq!(get(&engine, "k").unwrap().unwrap(), b"v", "{mode:?}");
         assert_eq!(get(&engine, "other").unwrap().unwrap(), b"another's", "{mode:?}");

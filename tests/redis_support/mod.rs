@@ -12,9 +12,14 @@ use rrag_storage::engine::redis::{RedisConfig, RedisEngine};
 use rrag_storage::engine::{Batch, Change, Commit, Engine, Meta, NewRecord, Record, Updated, Write};
 use rrag_storage::{Answer, Clock, Error, Key, Result};
 
+/// The server's program: `RRAG_REDIS_SERVER` names another, such as a `valkey-server`.
+fn program() -> std::ffi::OsString {
+    std::env::var_os("RRAG_REDIS_SERVER").unwrap_or_else(|| "redis-server".into())
+}
+
 /// Whether the servers' programs are there. Where they must be and are not, the test fails.
 pub fn installed() -> bool {
-    let there = Command::new("redis-server").arg("--version").stdout(Stdio::null()).status().is_ok();
+    let there = Command::new(program()).arg("--version").stdout(Stdio::null()).status().is_ok();
     if !there {
         assert!(std::env::var_os("RRAG_REQUIRE_SERVERS").is_none(), "install redis-server");
         eprintln!("ignored: install redis-server");
@@ -87,7 +92,7 @@ impl Drop for Server {
 }
 
 fn spawn(port: u16, folder: &std::path::Path, args: &[String]) -> Child {
-    let child = Command::new("redis-server")
+    let child = Command::new(program())
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--unixsocket", "s", "--dir"])
         .arg(folder)
         .args(args)
