@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use redis_support::proxy::{Mode, Proxy};
-use redis_support::{Server, adding, get, installed, key, number, open, put, puts, wait, words};
+use redis_support::{Server, adding, get, installed, key, number, open, put, puts, record, wait, words};
 use rrag_storage::engine::redis::{RedisConfig, RedisEngine};
-use rrag_storage::engine::{Batch, Check, Commit, Engine, Write};
-use rrag_storage::{Clock, Error};
+use rrag_storage::engine::{Batch, Check, Commit, Engine, KeyRange, Scan, Write};
+use rrag_storage::{Clock, Error, SortOrder};
 
 fn patient(url: &str, ms: u64) -> Arc<RedisEngine> {
     let config = RedisConfig { connection_timeout: Duration::from_millis(ms), ..RedisConfig::new(url) };
@@ -124,6 +124,58 @@ fn what_a_user_may_not_do_is_said_at_once() {
         assert!(began.elapsed() < Duration::from_secs(5), "{user}");
     }
     assert_eq!(get(&open(&server.url()), "k").unwrap().unwrap(), b"v");
+}
+
+#[test]
+fn the_documented_permissions_are_enough() {
+    if !installed() {
+        return;
+    }
+    let server = Server::plain();
+    let source = include_str!("../src/engine/redis/mod.rs");
+    let documented: Vec<String> = source
+        .lines()
+        .skip_while(|line| !line.contains("needs these commands"))
+        .take_while(|line| line.starts_with("//!"))
+        .flat_map(|line| line.split([' ', '`', ',', '.', ';']))
+        .filter(|word| word.len() > 2 && word.chars().all(|c| c.is_ascii_uppercase() || c == '|'))
+        .map(|word| format!("+{}", word.to_lowercase()))
+        .collect();
+    assert!(documented.len() > 30, "{documented:?}");
+    let mut rules = redis::cmd("ACL");
+    rules.arg(&["SETUSER", "app", "on", ">s3cret", "~rrag{*", "-@all"]).arg(&documented);
+    let _: redis::Value = rules.query(&mut server.raw()).unwrap();
+    let engine = open(&format!("redis://app:s3cret@127.0.0.1:{}", server.port));
+    let soon = Clock::System.now_ms() + 60_000;
+    let put_until = |at: i64, expires: Option<i64>| {
+        let new = record(1, at, expires, b"x");
+        let writes = [(key(&format!("n::{at}")), Write::Put(new))].into_iter().collect();
+        wait(engine.commit(Batch { writes, ..Batch::default() })).unwrap();
+    };
+    for at in 0..20 {
+        put_until(at, (at % 2 == 0).then_some(soon));
+    }
+    put_until(2, None);
+    put_until(3, Some(soon - 59_990));
+    assert_eq!(number(&wait(adding(&engine, "sum")).unwrap()), 1);
+    let began = Instant::now();
+    while wait(engine.count(KeyRange::prefix("n::"))).unwrap() > 19 {
+        assert!(began.elapsed() < Duration::from_secs(10));
+    }
+    assert_eq!(wait(engine.stats(KeyRange::all())).unwrap().keys, 20);
+    assert_eq!(wait(engine.namespaces(KeyRange::all(), 0, None)).unwrap(), ["n"]);
+    assert_eq!(wait(engine.namespace_count(KeyRange::all(), 0)).unwrap(), 1);
+    for order in [SortOrder::KeyAsc, SortOrder::KeyDesc, SortOrder::CreatedAsc, SortOrder::CreatedDesc] {
+        let scan = Scan { range: KeyRange::all(), order, after: None, limit: 99, records: true };
+        assert_eq!(wait(engine.scan(scan)).unwrap().rows.len(), 20);
+    }
+    assert!(wait(engine.meta(&key("n::1"))).unwrap().is_some());
+    assert_eq!(wait(engine.read(vec![key("n::1"), key("no")])).unwrap().iter().flatten().count(), 1);
+    assert_eq!(wait(engine.delete(vec![key("n::1"), key("no")])).unwrap(), 1);
+    // What was evicted is looked for and taken out.
+    let _: i64 = redis::cmd("DEL").arg("rrag{*}:n::5").query(&mut server.raw()).unwrap();
+    assert_eq!(wait(engine.count(KeyRange::all())).unwrap(), 18);
+    assert_eq!(wait(engine.remove_range(KeyRange::all())).unwrap(), 18);
 }
 
 #[test]
