@@ -207,19 +207,14 @@ impl<E: Engine + ?Sized> Storage<E> {
             .map_ok(|commit| matches!(commit, Commit::Done(_)))
     }
 
-    /// Deletes `keys`, all in one step; how many of them were there.
+    /// Deletes `keys`, in one step where the engine can; how many of them were there.
     pub fn remove(&self, keys: Vec<Key>) -> Answer<Result<u64>> {
         attempt!(self.check_open());
         if keys.is_empty() {
             return Answer::ready(Ok(0));
         }
-        let writes = keep_last(keys.into_iter().map(|key| (key, ())).collect())
-            .into_iter()
-            .map(|(key, ())| (key, Write::Delete));
-        self.commit(Batch { checks: smallvec![], writes: writes.collect() }).map_ok(|commit| match commit {
-            Commit::Done(existed) => existed.iter().filter(|&&existed| existed).count() as u64,
-            Commit::Conflict(_) => 0,
-        })
+        let keys = keep_last(keys.into_iter().map(|key| (key, ())).collect());
+        self.engine.delete(keys.into_iter().map(|(key, ())| key).collect())
     }
 
     /// Takes the record out.

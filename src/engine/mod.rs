@@ -80,6 +80,16 @@ pub trait Engine: Send + Sync + 'static {
     /// Does all of a batch's writes where all its checks hold, else nothing; in one step that nobody sees half done.
     fn commit(&self, batch: Batch) -> Answer<Result<Commit>>;
 
+    /// Deletes `keys`, of which none stands twice; how many of them held a live record. In one step, unless the engine
+    /// says otherwise.
+    fn delete(&self, keys: Vec<Key>) -> Answer<Result<u64>> {
+        let writes = keys.into_iter().map(|key| (key, Write::Delete)).collect();
+        self.commit(Batch { writes, ..Batch::default() }).map_ok(|commit| match commit {
+            Commit::Done(existed) => existed.iter().filter(|&&existed| existed).count() as u64,
+            Commit::Conflict(_) => 0,
+        })
+    }
+
     /// Reads, changes and writes each of `keys`, all in one step. `change` may run more than once and must not block.
     /// An error of `change` leaves everything as it was.
     fn update(&self, keys: Vec<Key>, change: ChangeFn) -> Answer<Result<Vec<Updated>>>;

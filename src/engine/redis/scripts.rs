@@ -2,6 +2,8 @@
 
 use std::sync::LazyLock;
 
+use redis::{Cmd, cmd};
+
 /// A script, known to the server by its hash.
 pub(super) struct Script {
     code: &'static str,
@@ -10,7 +12,7 @@ pub(super) struct Script {
 
 impl Script {
     /// Its text.
-    pub(super) fn code(&self) -> &'static str {
+    fn code(&self) -> &'static str {
         self.code
     }
 
@@ -28,8 +30,13 @@ macro_rules! scripts {
         };)*
 
         /// Every script.
-        pub(super) static ALL: &[&Script] = &[$(&$name),*];
+        static ALL: &[&Script] = &[$(&$name),*];
     };
+}
+
+/// The commands that make every script known.
+pub(super) fn loading() -> impl Iterator<Item = Cmd> {
+    ALL.iter().map(|script| cmd("SCRIPT").arg("LOAD").arg(script.code()).clone())
 }
 
 scripts! {
@@ -39,5 +46,8 @@ scripts! {
     PURGE = "scripts/purge.lua",
     REMOVE = "scripts/remove.lua",
     NAMESPACES = "scripts/namespaces.lua",
-    STATS = "scripts/stats.lua",
+    VERIFY = "scripts/verify.lua",
+    SPACES = "scripts/spaces.lua",
+    REGISTER = "scripts/register.lua",
+    FORGET = "scripts/forget.lua",
 }
