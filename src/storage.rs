@@ -317,8 +317,8 @@ impl<E: Engine + ?Sized> Storage<E> {
     pub fn figures(&self) -> Answer<Result<(EngineStats, u64)>> {
         attempt!(self.check_open());
         let stats = self.engine.stats(self.range(None, None));
-        let namespaces = self.engine.namespaces(self.range(None, None), self.prefix.len(), Some(1));
-        Answer::later(async move { Ok((stats.await?, namespaces.await?.len() as u64)) })
+        let namespaces = self.engine.namespace_count(self.range(None, None), self.prefix.len());
+        Answer::later(async move { Ok((stats.await?, namespaces.await?)) })
     }
 
     /// Begins a transaction.

@@ -177,6 +177,9 @@ impl Model {
                     .extend((1..parts.len()).filter(|i| depth.is_none_or(|d| *i <= d)).map(|i| parts[..i].join("::")));
             }
             let found = wait(engine.namespaces(range.clone(), 0, depth)).unwrap();
+            if depth == Some(1) {
+                assert_eq!(wait(engine.namespace_count(range.clone(), 0)).unwrap(), wanted.len() as u64);
+            }
             assert_eq!(found, wanted.into_iter().collect::<Vec<_>>());
         }
     }

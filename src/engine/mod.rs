@@ -86,6 +86,11 @@ pub trait Engine: Send + Sync + 'static {
     /// whole number of characters in every key of the range), at most `max_depth` segments deep.
     fn namespaces(&self, range: KeyRange, skip: usize, max_depth: Option<usize>) -> Answer<Result<Vec<String>>>;
 
+    /// How many namespaces of the first level [`Engine::namespaces`] would give.
+    fn namespace_count(&self, range: KeyRange, skip: usize) -> Answer<Result<u64>> {
+        self.namespaces(range, skip, Some(1)).map_ok(|namespaces| namespaces.len() as u64)
+    }
+
     /// Figures on a range.
     fn stats(&self, range: KeyRange) -> Answer<Result<EngineStats>>;
 

@@ -8,6 +8,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -35,7 +36,7 @@ pub struct Server {
 
 /// Runs a server, tells its process id, and kills it when the input ends, and its folder with it; where the input says
 /// `keep` the folder stays.
-const WRAPPER: &str = r#"dir=$1; shift; "$@" </dev/null >>"$dir/log" 2>&1 & echo $!; read word; kill -9 $! 2>/dev/null; wait; [ "$word" = keep ] || rm -rf "$dir""#;
+const WRAPPER: &str = r#"dir=$1; shift; "$@" </dev/null >>"$dir/log" 2>&1 & echo $!; read word; [ "$word" = keep ] || kill -QUIT $! 2>/dev/null && sleep 0.3; kill -9 $! 2>/dev/null; wait; [ "$word" = keep ] || rm -rf "$dir""#;
 
 fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|me| me.uid() == 0)
@@ -66,8 +67,17 @@ fn on_path(name: &str) -> Option<PathBuf> {
     dirs.into_iter().map(|dir| dir.join(name)).find(|path| path.exists())
 }
 
+/// A port that is free and that the system gives to no outgoing connection: one that is tried again and again while
+/// its server is down would else be met by the very connection that asks for it.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    loop {
+        let turn = NEXT.fetch_add(1, Ordering::Relaxed).wrapping_mul(7);
+        let port = 15_000 + (std::process::id() as u16).wrapping_mul(131).wrapping_add(turn) % 15_000;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// What to say where a server's binary is missing: an error where the servers are required, else a note.
@@ -223,30 +233,31 @@ impl Server {
 
     /// Has the server close every connection but the one that asks.
     pub fn cut_connections(&self) {
-        let port = self.port.to_string();
-        let client = |sql: &str| {
-            let mut client = match self.kind {
-                Kind::Postgres => Command::new(postgres_bin("psql").unwrap()),
-                Kind::Mysql => Command::new(on_path("mariadb").unwrap()),
-            };
-            match self.kind {
-                Kind::Postgres => {
-                    client.args(["-h", "127.0.0.1", "-U", "ada", "-d", "postgres", "-p", &port, "-Atc", sql])
-                }
-                Kind::Mysql => {
-                    client.args(["--no-defaults", "--force", "-h127.0.0.1", "-uada", "-P", &port, "-Ne", sql])
-                }
-            };
-            let done = client.env("PGPASSWORD", PASSWORD).env("MYSQL_PWD", PASSWORD).output().unwrap();
-            String::from_utf8(done.stdout).unwrap()
-        };
         if self.kind == Kind::Postgres {
-            client("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'rrag_storage'");
+            self.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'rrag_storage'");
             return;
         }
-        let ids = client("SELECT id FROM information_schema.processlist WHERE user = 'ada' AND id <> CONNECTION_ID()");
+        let ids =
+            self.sql("SELECT id FROM information_schema.processlist WHERE user = 'ada' AND id <> CONNECTION_ID()");
         let kills: Vec<String> = ids.split_whitespace().map(|id| format!("KILL {id}")).collect();
-        client(&kills.join(";"));
+        self.sql(&kills.join(";"));
+    }
+
+    /// What the server's own client answers.
+    pub fn sql(&self, sql: &str) -> String {
+        let port = self.port.to_string();
+        let mut client = match self.kind {
+            Kind::Postgres => Command::new(postgres_bin("psql").unwrap()),
+            Kind::Mysql => Command::new(on_path("mariadb").unwrap()),
+        };
+        match self.kind {
+            Kind::Postgres => client.args(["-h", "127.0.0.1", "-U", "ada", "-d", "postgres", "-p", &port, "-Atc", sql]),
+            Kind::Mysql => {
+                client.args(["--no-defaults", "--force", "-h127.0.0.1", "-uada", "-P", &port, "-D", "app", "-Ne", sql])
+            }
+        };
+        let done = client.env("PGPASSWORD", PASSWORD).env("MYSQL_PWD", PASSWORD).output().unwrap();
+        String::from_utf8(done.stdout).unwrap().trim().to_owned()
     }
 
     /// Kills the server without a word.

@@ -168,7 +168,8 @@ fn of_server(said: &dyn sqlx::error::DatabaseError, dialect: Dialect) -> Fault {
             let number = number(said);
             let shown = shown(&number.to_string());
             match number {
-                1205 | 1213 | 1020 => Fault::Undone(shown),
+                // A duplicate: another was first with the same new key.
+                1205 | 1213 | 1020 | 1062 => Fault::Undone(shown),
                 1053 | 1317 | 1927 | 3169 | 4031 => Fault::Unreachable { reason: shown, passing: true },
                 1153 | 1301 => Fault::Refused(too_large(&shown)),
                 _ => Fault::Refused(refused(dialect, shown)),

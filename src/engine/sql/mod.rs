@@ -12,6 +12,7 @@
 mod config;
 mod connection;
 mod core;
+mod counts;
 mod dialect;
 mod errors;
 mod locked;
@@ -38,6 +39,7 @@ use futures_channel::oneshot;
 pub use config::SqlConfig;
 
 use self::core::{Ask, Core};
+use self::counts::{SpaceNames, Spaces};
 use self::purge::PURGE_EVERY;
 use self::queue::submit;
 use self::ranges::{Count, Ping, RemoveRange, Stats};
@@ -261,10 +263,20 @@ impl Engine for SqlEngine {
     }
 
     fn namespaces(&self, range: KeyRange, skip: usize, max_depth: Option<usize>) -> Answer<Result<Vec<String>>> {
+        if range.is_all() && skip == 0 && max_depth == Some(1) {
+            return self.ask(SpaceNames);
+        }
         self.task(move |core| async move {
             let until = core.deadline();
             spaces::namespaces(&core, &range, skip, max_depth, until).await
         })
+    }
+
+    fn namespace_count(&self, range: KeyRange, skip: usize) -> Answer<Result<u64>> {
+        if range.is_all() && skip == 0 {
+            return self.ask(Spaces);
+        }
+        self.namespaces(range, skip, Some(1)).map_ok(|namespaces| namespaces.len() as u64)
     }
 
     fn stats(&self, range: KeyRange) -> Answer<Result<EngineStats>> {

@@ -1,8 +1,7 @@
 //! The tables of a storage and their version.
 //!
 //! `rrag_storage_schema` names each of our tables in the database with the version of its schema. `rrag_storage_counts`
-//! holds how many rows each has, spread over slots so that writers don't wait for each other: a count is the sum. Both
-//! are shared by all tables of ours. They are made and migrated by one process at a time, under a lock of the server.
+//! holds how many rows each has in each first-level namespace: see `counts`. Both are shared by all tables of ours. They are made and migrated by one process at a time, under a lock of the server.
 
 use std::time::Duration;
 
@@ -107,13 +106,13 @@ fn texts(table: &Table) -> Vec<String> {
                 r#"CREATE TABLE IF NOT EXISTS "{SCHEMA_TABLE}" ("name" TEXT PRIMARY KEY, "version" BIGINT NOT NULL)"#
             ),
             format!(
-                r#"CREATE TABLE IF NOT EXISTS "{COUNTS_TABLE}" ("name" TEXT NOT NULL, "slot" BIGINT NOT NULL,
-                   "n" BIGINT NOT NULL, PRIMARY KEY ("name", "slot"))"#
+                r#"CREATE TABLE IF NOT EXISTS "{COUNTS_TABLE}" ("name" TEXT NOT NULL, "space" BYTEA NOT NULL,
+                   "slot" BIGINT NOT NULL, "n" BIGINT NOT NULL, PRIMARY KEY ("name", "space", "slot"))"#
             ),
             format!(
                 r#"CREATE TABLE {t} ("key" BYTEA PRIMARY KEY, "version" BIGINT NOT NULL, "created_at" BIGINT NOT NULL,
                    "updated_at" BIGINT NOT NULL, "expires_at" BIGINT, "met" SMALLINT NOT NULL DEFAULT 0,
-                   "body" BYTEA NOT NULL)"#
+                   "body" BYTEA NOT NULL) WITH (fillfactor = 90)"#
             ),
             // Bodies are compressed before they come here, or not worth it.
             format!(r#"ALTER TABLE {t} ALTER COLUMN "body" SET STORAGE EXTERNAL"#),
@@ -129,7 +128,8 @@ fn texts(table: &Table) -> Vec<String> {
                 ),
                 format!(
                     r#"CREATE TABLE IF NOT EXISTS "{COUNTS_TABLE}" ("name" VARBINARY(63) NOT NULL,
-                       "slot" BIGINT NOT NULL, "n" BIGINT NOT NULL, PRIMARY KEY ("name", "slot")) {options}"#
+                       "space" VARBINARY(2048) NOT NULL, "slot" BIGINT NOT NULL, "n" BIGINT NOT NULL,
+                       PRIMARY KEY ("name", "space", "slot")) {options}"#
                 ),
                 format!(
                     r#"CREATE TABLE IF NOT EXISTS {t} ("key" VARBINARY(2048) PRIMARY KEY, "version" BIGINT NOT NULL,
