@@ -178,7 +178,8 @@ impl Model {
             }
             let found = wait(engine.namespaces(range.clone(), 0, depth)).unwrap();
             if depth == Some(1) {
-                assert_eq!(wait(engine.namespace_count(range.clone(), 0)).unwrap(), wanted.len() as u64);
+                let (stats, namespaces) = wait(engine.census(range.clone(), 0)).unwrap();
+                assert_eq!((stats.keys, namespaces), (by_key.len() as u64, wanted.len() as u64));
             }
             assert_eq!(found, wanted.into_iter().collect::<Vec<_>>());
         }

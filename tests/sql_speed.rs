@@ -51,7 +51,7 @@ fn round(engine: &Arc<SqlEngine>, seed: u32) -> Vec<(&'static str, f64)> {
         ("get", lone(200, &|i| drop(wait(engine.read_one(&key(&name(i % 100)))).unwrap().unwrap()))),
         ("set over", lone(100, &|i| drop(wait(set(&name(i % 100), fresh + i)).unwrap()))),
         ("set new", lone(100, &|i| drop(wait(set(&format!("new::{}", fresh + i), i)).unwrap()))),
-        ("increment", lone(50, &|_| (wait(incrementing(engine, "number::n")).map(drop).unwrap())),
+        ("increment", lone(50, &|_| wait(incrementing(engine, "number::n")).map(drop).unwrap())),
         (
             "delete",
             lone(50, &|i| {

@@ -120,30 +120,24 @@ fn live(start: &str, table: &Table) -> String {
     )
 }
 
-/// How many namespaces hold live records.
-pub(super) struct Spaces;
-
-impl Ask for Spaces {
-    type Answer = u64;
-
-    async fn ask(&self, core: &Core, lease: &mut Lease) -> Outcome<u64> {
-        let (table, connection, now) = (&core.pool.table, &mut lease.connection, core.clock.now_ms());
-        let (t, int) = (table.quoted(), int(table.dialect));
-        // Mostly nothing that has expired is left: then the counters say it all, and no namespace is looked at.
-        let text = format!(
-            r#"SELECT CAST(COUNT(CASE WHEN g.n > 0 THEN 1 END) AS {int}),
-                   (SELECT CAST(COUNT(*) AS {int}) FROM {t} WHERE "expires_at" <= ?)
-               FROM (SELECT SUM("n") AS n FROM "{COUNTS_TABLE}" WHERE "name" = ? AND "space" > '' GROUP BY "space") AS g"#
-        );
-        let row = connection.row(table.statement(&text, vec![Arg::Int(now), Arg::Text(&table.name)])).await?;
-        let (mut spaces, expired) = (row.int(0)?, row.int(1)?);
-        if expired > 0 {
-            let text = live(&format!("SELECT CAST(COUNT(*) AS {int})"), table);
-            spaces =
-                connection.row(table.statement(&text, vec![Arg::Text(&table.name), Arg::Int(now)])).await?.int(0)?;
-        }
-        Ok(u64::try_from(spaces).unwrap_or(0))
+/// How many live records a table holds, in how many namespaces, and the bytes that it takes by `size`, an expression
+/// over the table's name.
+pub(super) async fn figures(connection: &mut Connection, table: &Table, size: &str, now_ms: i64) -> Outcome<[u64; 3]> {
+    let (t, int, name) = (table.quoted(), int(table.dialect), Arg::Text(&table.name));
+    let text = format!(
+        r#"SELECT CAST(COALESCE(SUM(g.n), 0) AS {int}), CAST(COUNT(CASE WHEN g.n > 0 AND g.inside > 0 THEN 1 END) AS {int}),
+               (SELECT CAST(COUNT(*) AS {int}) FROM {t} WHERE "expires_at" <= ?), (SELECT CAST({size} AS {int}))
+           FROM (SELECT SUM("n") AS n, MAX(OCTET_LENGTH("space")) AS inside FROM "{COUNTS_TABLE}"
+                 WHERE "name" = ? GROUP BY "space") AS g"#
+    );
+    let row = connection.row(table.statement(&text, vec![Arg::Int(now_ms), name.clone()])).await?;
+    let (rows, mut spaces, expired) = (row.int(0)?, row.int(1)?, row.int(2)?);
+    if expired > 0 {
+        // Mostly nothing that has expired is left: else it is looked at, which of the namespaces hold more than that.
+        let text = live(&format!("SELECT CAST(COUNT(*) AS {int})"), table);
+        spaces = connection.row(table.statement(&text, vec![name, Arg::Int(now_ms)])).await?.int(0)?;
     }
+    Ok([rows - expired, spaces, row.int(3)?].map(|figure| u64::try_from(figure).unwrap_or(0)))
 }
 
 /// The namespaces of the first level, sorted.

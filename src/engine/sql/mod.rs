@@ -39,7 +39,7 @@ use futures_channel::oneshot;
 pub use config::SqlConfig;
 
 use self::core::{Ask, Core};
-use self::counts::{SpaceNames, Spaces};
+use self::counts::SpaceNames;
 use self::purge::PURGE_EVERY;
 use self::queue::submit;
 use self::ranges::{Count, Ping, RemoveRange, Stats};
@@ -272,15 +272,21 @@ impl Engine for SqlEngine {
         })
     }
 
-    fn namespace_count(&self, range: KeyRange, skip: usize) -> Answer<Result<u64>> {
-        if range.is_all() && skip == 0 {
-            return self.ask(Spaces);
-        }
-        self.namespaces(range, skip, Some(1)).map_ok(|namespaces| namespaces.len() as u64)
+    fn stats(&self, range: KeyRange) -> Answer<Result<EngineStats>> {
+        self.ask(Stats(range)).map_ok(|(stats, _)| stats)
     }
 
-    fn stats(&self, range: KeyRange) -> Answer<Result<EngineStats>> {
-        self.ask(Stats(range))
+    fn census(&self, range: KeyRange, skip: usize) -> Answer<Result<(EngineStats, u64)>> {
+        let namespaces = (!range.is_all()).then(|| self.namespaces(range.clone(), skip, Some(1)));
+        let figures = self.ask(Stats(range));
+        Answer::later(async move {
+            let (stats, counted) = figures.await?;
+            let listed = match namespaces {
+                Some(namespaces) => namespaces.await?.len() as u64,
+                None => 0,
+            };
+            Ok((stats, counted.unwrap_or(listed)))
+        })
     }
 
     fn ping(&self) -> Answer<Result<()>> {

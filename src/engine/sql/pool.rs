@@ -32,7 +32,7 @@ const ALIVE_WITHIN: Duration = Duration::from_secs(3);
 /// An attempt to connect may take this part of the timeout: a server that says nothing is asked anew.
 const CONNECT_SHARE: u32 = 3;
 /// Counters of a namespace: so many writers change its number of rows without waiting for each other.
-const SLOTS: usize = 32;
+const SLOTS: usize = 16;
 
 pub(super) struct Pool {
     pub(super) target: Target,

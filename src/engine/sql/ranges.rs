@@ -59,39 +59,39 @@ async fn count(connection: &mut Connection, table: &Table, range: &KeyRange, now
     Ok(u64::try_from(connection.row(statement).await?.int(0)?).unwrap_or(0))
 }
 
-/// Figures on a range.
+/// Figures on a range; of a whole table also how many namespaces of the first level it has.
 pub(super) struct Stats(pub(super) KeyRange);
 
 impl Ask for Stats {
-    type Answer = EngineStats;
+    type Answer = (EngineStats, Option<u64>);
 
-    async fn ask(&self, core: &Core, lease: &mut Lease) -> Outcome<EngineStats> {
+    async fn ask(&self, core: &Core, lease: &mut Lease) -> Outcome<Self::Answer> {
         let connection = &mut lease.connection;
         let (table, now_ms) = (&core.pool.table, core.clock.now_ms());
-        let keys = count(connection, table, &self.0, now_ms).await?;
-        let t = table.quoted();
-        let statement = match (self.0.is_all(), table.dialect) {
-            (true, Dialect::Postgres) => {
-                table.statement("SELECT pg_total_relation_size(CAST(? AS regclass))", vec![Arg::Text(&t)])
-            }
-            (true, Dialect::Mysql) => table.statement(
-                "SELECT CAST(COALESCE(SUM(data_length + index_length), 0) AS SIGNED) FROM information_schema.tables
-                 WHERE table_schema = DATABASE() AND table_name = ?",
-                vec![Arg::Text(&table.name)],
-            ),
-            (false, dialect) => {
-                let (condition, mut args) = within(&self.0);
-                args.push(Arg::Int(now_ms));
-                let int = int(dialect);
-                let text = format!(
-                    r#"SELECT CAST(COALESCE(SUM(OCTET_LENGTH("key") + OCTET_LENGTH("body")), 0) AS {int})
-                       FROM {t} WHERE {condition} AND {LIVE}"#
-                );
-                table.statement(&text, args)
-            }
-        };
-        let bytes = u64::try_from(connection.row(statement).await?.int(0)?).unwrap_or(0);
-        Ok(EngineStats { keys, bytes, extra: Vec::new() })
+        if self.0.is_all() {
+            // The table's name holds nothing that needs quoting but its capitals.
+            let size = match table.dialect {
+                Dialect::Postgres => format!("pg_total_relation_size(CAST('{}' AS regclass))", table.quoted()),
+                Dialect::Mysql => format!(
+                    "COALESCE((SELECT SUM(data_length + index_length) FROM information_schema.tables
+                               WHERE table_schema = DATABASE() AND table_name = '{}'), 0)",
+                    table.name
+                ),
+            };
+            let [keys, spaces, bytes] = counts::figures(connection, table, &size, now_ms).await?;
+            return Ok((EngineStats { keys, bytes, extra: Vec::new() }, Some(spaces)));
+        }
+        let (t, int) = (table.quoted(), int(table.dialect));
+        let (condition, mut args) = within(&self.0);
+        args.push(Arg::Int(now_ms));
+        let text = format!(
+            r#"SELECT CAST(COUNT(*) AS {int}),
+                   CAST(COALESCE(SUM(OCTET_LENGTH("key") + OCTET_LENGTH("body")), 0) AS {int})
+               FROM {t} WHERE {condition} AND {LIVE}"#
+        );
+        let row = connection.row(table.statement(&text, args)).await?;
+        let [keys, bytes] = [row.int(0)?, row.int(1)?].map(|figure| u64::try_from(figure).unwrap_or(0));
+        Ok((EngineStats { keys, bytes, extra: Vec::new() }, None))
     }
 }
 
