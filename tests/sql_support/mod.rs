@@ -29,6 +29,7 @@ pub struct Server {
     pub kind: Kind,
     pub port: u16,
     dir: PathBuf,
+    extra: Vec<String>,
     pid: Mutex<u32>,
     /// While these are open the wrappers leave their servers alone; when this process ends they kill them.
     held: Mutex<Vec<(Child, ChildStdin)>>,
@@ -89,6 +90,11 @@ fn missing(package: &str) {
 impl Server {
     /// A server that is running; `None` where its binary is missing.
     pub fn start(kind: Kind) -> Option<Self> {
+        Self::start_with(kind, |_| Vec::new())
+    }
+
+    /// A server with further arguments, given its folder, in which they may be prepared.
+    pub fn start_with(kind: Kind, prepare: impl FnOnce(&Path) -> Vec<String>) -> Option<Self> {
         let dir = tempfile::Builder::new().prefix("rrag-sql").tempdir().unwrap().keep();
         fs::set_permissions(&dir, fs::Permissions::from_mode(0o700)).unwrap();
         if is_root() {
@@ -103,7 +109,8 @@ impl Server {
             let _ = fs::remove_dir_all(&dir);
             return None;
         }
-        let server = Self { kind, port: free_port(), dir, pid: Mutex::new(0), held: Mutex::default() };
+        let extra = prepare(&dir);
+        let server = Self { kind, port: free_port(), dir, extra, pid: Mutex::new(0), held: Mutex::default() };
         server.run();
         Some(server)
     }
@@ -168,6 +175,7 @@ impl Server {
                     .arg(format!("--init-file={}", self.dir.join("init.sql").display()))
                     .args(["--bind-address=127.0.0.1", "--skip-name-resolve", "--innodb-buffer-pool-size=64M"]),
             };
+            shell.args(&self.extra);
             let mut child = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
             let mut line = String::new();
             BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -245,6 +253,12 @@ impl Server {
 
     /// What the server's own client answers.
     pub fn sql(&self, sql: &str) -> String {
+        let done = self.client(sql).output().unwrap();
+        String::from_utf8(done.stdout).unwrap().trim().to_owned()
+    }
+
+    /// The server's own client, which is to run `sql`.
+    pub fn client(&self, sql: &str) -> Command {
         let port = self.port.to_string();
         let mut client = match self.kind {
             Kind::Postgres => Command::new(postgres_bin("psql").unwrap()),
@@ -256,7 +270,16 @@ impl Server {
                 client.args(["--no-defaults", "--force", "-h127.0.0.1", "-uada", "-P", &port, "-D", "app", "-Ne", sql])
             }
         };
-        let done = client.env("PGPASSWORD", PASSWORD).env("MYSQL_PWD", PASSWORD).output().unwrap();
+        client.env("PGPASSWORD", PASSWORD).env("MYSQL_PWD", PASSWORD);
+        client
+    }
+
+    /// As [`Server::sql`], as the administrator, through the socket in the server's folder: MariaDB alone.
+    pub fn as_root(&self, sql: &str) -> String {
+        let socket = format!("--socket={}", self.dir.join("s").display());
+        let mut client = command(&on_path("mariadb").unwrap());
+        let done = client.args(["--no-defaults", "-uroot", &socket, "-Ne", sql]).output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
         String::from_utf8(done.stdout).unwrap().trim().to_owned()
     }
 
@@ -285,6 +308,15 @@ impl Server {
 
     pub fn open(&self, table: &str) -> Arc<SqlEngine> {
         SqlEngine::new(self.config(table), Clock::System).unwrap()
+    }
+}
+
+/// Polls until `holds`.
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < Duration::from_secs(30), "{what}");
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

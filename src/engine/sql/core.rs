@@ -138,7 +138,7 @@ impl Core {
             // Who never reached the server learns at once that its address is wrong.
             Fault::Unreachable { passing, .. } => *passing && self.pool.was_reached(),
             Fault::Lost(_) | Fault::Undone(_) => true,
-            Fault::Refused(_) | Fault::Unknown(_) | Fault::Late => false,
+            Fault::Refused(_) | Fault::ReadOnly(_) | Fault::Unknown(_) | Fault::Late => false,
         }
     }
 
@@ -157,11 +157,11 @@ impl Core {
                     self.pool.forget_idle();
                     last.take().unwrap_or(Fault::Late)
                 }
-                Err(_) => return Err(self.error(last.unwrap_or(Fault::Late), A::WRITES)),
+                Err(_) => {
+                    self.pool.forget_idle();
+                    return Err(self.error(last.unwrap_or(Fault::Late), A::WRITES));
+                }
             };
-            if matches!(fault, Fault::Lost(_) | Fault::Unreachable { .. }) {
-                self.pool.forget_idle();
-            }
             if !pause.wait(until).await {
                 return Err(self.error(fault, false));
             }
@@ -178,7 +178,10 @@ impl Core {
                 lease.connection.simple("ROLLBACK").await?;
                 self.pool.keep(lease);
             }
-            Err(_) => drop(lease),
+            Err(_) => {
+                drop(lease);
+                self.pool.forget_idle();
+            }
         }
         answer
     }

@@ -58,6 +58,9 @@ use crate::janitor;
 use crate::key::Key;
 use crate::sync::lock;
 
+/// The largest body: PostgreSQL takes messages and values, MySQL packets, of a gigabyte at most.
+const MAX_BODY: usize = 1_000_000_000;
+
 /// A store of records on a SQL server. See the module for what holds.
 pub struct SqlEngine {
     target: Target,
@@ -212,12 +215,16 @@ impl Engine for SqlEngine {
         if batch.writes.is_empty() && batch.checks.is_empty() {
             return Answer::ready(Ok(Commit::Done(smallvec::smallvec![])));
         }
+        let dialect = self.target.dialect;
+        let too_large = |(_, write): &(Key, Write)| matches!(write, Write::Put(record) if record.body.len() > MAX_BODY);
+        if batch.writes.iter().any(too_large) {
+            return Answer::ready(Err(errors::too_large(dialect, &format!("{MAX_BODY} bytes at most"))));
+        }
         let expiry = |(_, write): &(Key, Write)| match write {
             Write::Put(record) => record.meta.expires_at,
             Write::Delete => None,
         };
         let earliest = batch.writes.iter().filter_map(expiry).min();
-        let dialect = self.target.dialect;
         self.hand_over(|core| {
             if let Some(at) = earliest {
                 self.expires(core, at);

@@ -103,16 +103,17 @@ async fn together(core: &Core, jobs: &[Work], until: Instant) -> Outcome<Vec<Res
         let fault = match timeout_at(until, once(core, jobs, &mut lost)).await {
             Ok(Ok(done)) => return Ok(done),
             Ok(Err(fault)) => fault,
-            Err(_) => return Err(if lost.is_some() { Fault::Late } else { core.late() }),
+            Err(_) => {
+                // Connections that say nothing are many, where one is.
+                core.pool.forget_idle();
+                return Err(if lost.is_some() { Fault::Late } else { core.late() });
+            }
         };
         if lost.is_none() && !core.passes(&fault) {
             return Err(fault);
         }
         if lost.is_some() && matches!(fault, Fault::Refused(_)) {
             return Err(Fault::Unknown("the server refused to show what became of it".into()));
-        }
-        if matches!(fault, Fault::Lost(_) | Fault::Unknown(_) | Fault::Unreachable { .. }) {
-            core.pool.forget_idle();
         }
         if !pause.wait(until).await {
             return Err(match (lost.is_some(), fault) {
@@ -146,7 +147,10 @@ async fn once(core: &Core, jobs: &[Work], lost: &mut Option<Lost>) -> Outcome<Ve
                 core.pool.keep(lease);
             }
         }
-        Err(_) => drop(lease),
+        Err(_) => {
+            drop(lease);
+            core.pool.forget_idle();
+        }
     }
     done
 }
