@@ -318,9 +318,7 @@ impl<E: Engine + ?Sized> Storage<E> {
     /// The engine's figures on this view, and its number of first-level namespaces.
     pub fn figures(&self) -> Answer<Result<(EngineStats, u64)>> {
         attempt!(self.check_open());
-        let stats = self.engine.stats(self.range(None, None));
-        let namespaces = self.engine.namespace_count(self.range(None, None), self.prefix.len());
-        Answer::later(async move { Ok((stats.await?, namespaces.await?)) })
+        self.engine.census(self.range(None, None), self.prefix.len())
     }
 
     /// Begins a transaction.

@@ -107,13 +107,15 @@ pub trait Engine: Send + Sync + 'static {
     /// whole number of characters in every key of the range), at most `max_depth` segments deep.
     fn namespaces(&self, range: KeyRange, skip: usize, max_depth: Option<usize>) -> Answer<Result<Vec<String>>>;
 
-    /// How many distinct first segments [`Engine::namespaces`] finds.
-    fn namespace_count(&self, range: KeyRange, skip: usize) -> Answer<Result<u64>> {
-        self.namespaces(range, skip, Some(1)).map_ok(|namespaces| namespaces.len() as u64)
-    }
-
     /// Figures on a range.
     fn stats(&self, range: KeyRange) -> Answer<Result<EngineStats>>;
+
+    /// Figures on a range, and how many namespaces of the first level [`Engine::namespaces`] would give.
+    fn census(&self, range: KeyRange, skip: usize) -> Answer<Result<(EngineStats, u64)>> {
+        let stats = self.stats(range.clone());
+        let namespaces = self.namespaces(range, skip, Some(1));
+        Answer::later(async move { Ok((stats.await?, namespaces.await?.len() as u64)) })
+    }
 
     /// Whether the store answers.
     fn ping(&self) -> Answer<Result<()>>;

@@ -206,12 +206,18 @@ impl Engine for RedisEngine {
         self.with(|store| store.run(Arc::clone(&store).namespaces(range, skip, max_depth)))
     }
 
-    fn namespace_count(&self, range: KeyRange, skip: usize) -> Answer<Result<u64>> {
-        self.with(|store| store.run(Arc::clone(&store).namespace_count(range, skip)))
-    }
-
     fn stats(&self, range: KeyRange) -> Answer<Result<EngineStats>> {
         self.with(|store| store.run(Arc::clone(&store).stats(range)))
+    }
+
+    fn census(&self, range: KeyRange, skip: usize) -> Answer<Result<(EngineStats, u64)>> {
+        self.with(|store| {
+            let counting = Arc::clone(&store);
+            store.run(async move {
+                let stats = Arc::clone(&counting).stats(range.clone()).await?;
+                Ok((stats, counting.namespace_count(range, skip).await?))
+            })
+        })
     }
 
     fn ping(&self) -> Answer<Result<()>> {

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 const MAX_TABLE_CHARS: usize = 63;
 /// The table that names every table of ours in a database, with its schema's version.
 pub(super) const SCHEMA_TABLE: &str = "rrag_storage_schema";
-/// The table that counts the rows of every table of ours.
+/// The table that counts the rows of every table of ours, by their first-level namespace.
 pub(super) const COUNTS_TABLE: &str = "rrag_storage_counts";
 
 /// How a storage on a SQL server is set up. Its `Debug` form shows no password.

@@ -12,6 +12,7 @@
 mod config;
 mod connection;
 mod core;
+mod counts;
 mod dialect;
 mod errors;
 mod locked;
@@ -38,6 +39,7 @@ use futures_channel::oneshot;
 pub use config::SqlConfig;
 
 use self::core::{Ask, Core};
+use self::counts::SpaceNames;
 use self::purge::PURGE_EVERY;
 use self::queue::submit;
 use self::ranges::{Count, Ping, RemoveRange, Stats};
@@ -55,6 +57,9 @@ use crate::fork::{self, Generation};
 use crate::janitor;
 use crate::key::Key;
 use crate::sync::lock;
+
+/// The largest body: PostgreSQL takes messages and values, MySQL packets, of a gigabyte at most.
+const MAX_BODY: usize = 1_000_000_000;
 
 /// A store of records on a SQL server. See the module for what holds.
 pub struct SqlEngine {
@@ -210,12 +215,16 @@ impl Engine for SqlEngine {
         if batch.writes.is_empty() && batch.checks.is_empty() {
             return Answer::ready(Ok(Commit::Done(smallvec::smallvec![])));
         }
+        let dialect = self.target.dialect;
+        let too_large = |(_, write): &(Key, Write)| matches!(write, Write::Put(record) if record.body.len() > MAX_BODY);
+        if batch.writes.iter().any(too_large) {
+            return Answer::ready(Err(errors::too_large(dialect, &format!("{MAX_BODY} bytes at most"))));
+        }
         let expiry = |(_, write): &(Key, Write)| match write {
             Write::Put(record) => record.meta.expires_at,
             Write::Delete => None,
         };
         let earliest = batch.writes.iter().filter_map(expiry).min();
-        let dialect = self.target.dialect;
         self.hand_over(|core| {
             if let Some(at) = earliest {
                 self.expires(core, at);
@@ -261,6 +270,9 @@ impl Engine for SqlEngine {
     }
 
     fn namespaces(&self, range: KeyRange, skip: usize, max_depth: Option<usize>) -> Answer<Result<Vec<String>>> {
+        if range.is_all() && skip == 0 && max_depth == Some(1) {
+            return self.ask(SpaceNames);
+        }
         self.task(move |core| async move {
             let until = core.deadline();
             spaces::namespaces(&core, &range, skip, max_depth, until).await
@@ -268,7 +280,20 @@ impl Engine for SqlEngine {
     }
 
     fn stats(&self, range: KeyRange) -> Answer<Result<EngineStats>> {
-        self.ask(Stats(range))
+        self.ask(Stats(range)).map_ok(|(stats, _)| stats)
+    }
+
+    fn census(&self, range: KeyRange, skip: usize) -> Answer<Result<(EngineStats, u64)>> {
+        let namespaces = (!range.is_all()).then(|| self.namespaces(range.clone(), skip, Some(1)));
+        let figures = self.ask(Stats(range));
+        Answer::later(async move {
+            let (stats, counted) = figures.await?;
+            let listed = match namespaces {
+                Some(namespaces) => namespaces.await?.len() as u64,
+                None => 0,
+            };
+            Ok((stats, counted.unwrap_or(listed)))
+        })
     }
 
     fn ping(&self) -> Answer<Result<()>> {
