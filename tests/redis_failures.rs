@@ -164,7 +164,7 @@ fn the_documented_permissions_are_enough() {
     }
     assert_eq!(wait(engine.stats(KeyRange::all())).unwrap().keys, 20);
     assert_eq!(wait(engine.namespaces(KeyRange::all(), 0, None)).unwrap(), ["n"]);
-    assert_eq!(wait(engine.namespace_count(KeyRange::all(), 0)).unwrap(), 1);
+    assert_eq!(wait(engine.census(KeyRange::all(), 0)).unwrap().1, 1);
     for order in [SortOrder::KeyAsc, SortOrder::KeyDesc, SortOrder::CreatedAsc, SortOrder::CreatedDesc] {
         let scan = Scan { range: KeyRange::all(), order, after: None, limit: 99, records: true };
         assert_eq!(wait(engine.scan(scan)).unwrap().rows.len(), 20);
