@@ -153,7 +153,7 @@ class Handler(BaseHTTPRequestHandler):
         store = self.server.store
         with store.lock:
             for at, fault in enumerate(store.faults):
-                if fault.get("method", self.command) == self.command and fault.get("contains", "") in self.path:
+                if fault.get("method", self.command) == self.command and fault.get("contains", "") in urllib.parse.unquote(self.path):
                     return store.faults.pop(at)["fault"]
         return None
 
