@@ -102,7 +102,7 @@ fn lost_answers_are_looked_up_and_nothing_happens_twice() {
         let absent = || write(&name, Some(Check::Absent), record(fresh(), 2, None, b"2"));
         assert!(matches!(wait(engine.commit(absent())).unwrap(), Commit::Done(_)));
         assert!(matches!(wait(engine.commit(absent())).unwrap(), Commit::Conflict(_)));
-        server.faults(&[("DELETE", "/fresh", fault)]);
+        server.faults(&[("POST", "?delete", fault)]);
         assert_eq!(delete(&engine, &[&name]).unwrap(), Commit::Done([true].into_iter().collect()));
         assert_eq!(increment(&engine, "n").unwrap(), before + 4);
     }
@@ -240,32 +240,36 @@ fn dead_objects_are_removed_without_anyone_calling() {
 }
 
 #[test]
-fn writes_while_dead_objects_are_removed_are_kept() {
+fn a_write_while_a_dead_object_is_removed_is_kept() {
     if !installed() {
         return;
     }
     let server = Server::start();
     let config = ObjectConfig { connection_timeout: Duration::from_millis(400), ..server.config("p") };
-    let engine = ObjectEngine::new(config, Clock::System).unwrap();
-    let other = server.engine("p");
-    std::thread::scope(|scope| {
-        for thread in 0..4u64 {
-            let (engine, other) = (&engine, &other);
-            scope.spawn(move || {
-                let name = format!("k{thread}");
-                for round in 0u64..12 {
-                    put(engine, &name, b"x").unwrap();
-                    assert!(pop(engine, &name).unwrap().is_some());
-                    // About when the grave is removed, by the engine that dug it.
-                    std::thread::sleep(Duration::from_millis(780 + (round * 13 + thread * 7) % 60));
-                    put(other, &name, &round.to_be_bytes()).unwrap();
-                    assert_eq!(get(other, &name).unwrap(), Some(round.to_be_bytes().to_vec()));
-                    std::thread::sleep(Duration::from_millis(30));
-                    assert_eq!(get(other, &name).unwrap(), Some(round.to_be_bytes().to_vec()), "{name} {round}");
-                }
-            });
-        }
-    });
+    let digger = ObjectEngine::new(config, Clock::System).unwrap();
+    let (other, third) = (server.engine("p"), server.engine("p"));
+    for large in [false, true] {
+        put(&digger, "k", b"x").unwrap();
+        assert!(pop(&digger, "k").unwrap().is_some());
+        server.faults(&[("POST", "?delete", "late")]);
+        server.requests();
+        // The removal has been sent, and will be done in half a second.
+        eventually(|| server.requests().contains_key("delete_many"));
+        assert_eq!(get(&other, "k").unwrap(), None);
+        let body = if large { noise(17 * MIB) } else { b"new".to_vec() };
+        assert_eq!(
+            wait(third.commit(write("k", Some(Check::Version(1)), record(2, 1, None, b"")))).unwrap(),
+            Commit::Conflict(key("k"))
+        );
+        put(&other, "k", &body).unwrap();
+        std::thread::sleep(Duration::from_millis(600));
+        assert!(get(&other, "k").unwrap() == Some(body));
+    }
+    // What is set anew before it is removed is not removed.
+    pop(&digger, "k").unwrap();
+    assert_eq!(increment(&other, "k").unwrap(), 1);
+    std::thread::sleep(Duration::from_millis(1_000));
+    assert_eq!(increment(&other, "k").unwrap(), 2);
 }
 
 #[test]

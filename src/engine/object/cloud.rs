@@ -319,7 +319,7 @@ impl Bucket {
         let parts = stream::iter(starts.map(|(number, start)| async move {
             let put = || {
                 let payload: PutPayload = packed.slice(start, start + PART).into_iter().collect();
-                client.uploads.put_part(path, id, number, payload.into())
+                client.uploads.put_part(path, id, number, payload)
             };
             match self.ask(until, put).await? {
                 Answer::Value(part) => Ok(part),

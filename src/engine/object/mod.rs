@@ -138,13 +138,13 @@ impl ObjectEngine {
         }
         let (config, place) = (&self.config, self.place());
         let backing = match (&self.target, &self.builder) {
-            (Target::Cloud { prefix, .. }, Some(builder)) => Backing::Bucket(Bucket::new(
+            (Target::Cloud { prefix, .. }, Some(builder)) => Backing::Bucket(Box::new(Bucket::new(
                 builder.clone(),
                 prefix.clone(),
                 place.clone(),
                 config.max_connections,
                 config.connection_timeout,
-            )),
+            ))),
             (Target::Folder(path), _) => {
                 Backing::Folder(Folder::new(path.clone(), place.clone(), config.max_connections))
             }
