@@ -151,7 +151,7 @@ impl ObjectEngine {
             (Target::Cloud { .. }, None) => return Err(gone()),
         };
         let (prefix, owner): (_, Weak<dyn Purge>) = (self.target.prefix().len(), self.me.clone());
-        let store = Store::new(backing, config, place, prefix, self.clock.clone(), runtime::handle()?, owner);
+        let store = Store::new(backing, config, place, prefix, self.clock.clone(), runtime::wide_handle()?, owner);
         let store = Arc::clone(state.store.insert(Arc::new(store)));
         drop(state);
         store.dead.watch();
