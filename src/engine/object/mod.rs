@@ -145,9 +145,12 @@ impl ObjectEngine {
                 config.max_connections,
                 config.connection_timeout,
             ))),
-            (Target::Folder(path), _) => {
-                Backing::Folder(Folder::new(path.clone(), place.clone(), config.max_connections))
-            }
+            (Target::Folder(path), _) => Backing::Folder(Folder::new(
+                path.clone(),
+                place.clone(),
+                config.max_connections,
+                config.connection_timeout,
+            )),
             (Target::Cloud { .. }, None) => return Err(gone()),
         };
         let (prefix, owner): (_, Weak<dyn Purge>) = (self.target.prefix().len(), self.me.clone());
