@@ -7,7 +7,8 @@ started again it has all that it acknowledged. It checks no signature. `PUT /BUC
 
 `PUT /-/faults` takes a JSON list of faults for the next requests, first come, first served:
 ``{"method": "PUT", "contains": "name", "fault": "lost"}``. A fault is ``lost`` (done, and the connection cut before
-the answer), ``drop`` (cut before anything is done), ``slow`` (503, nothing done) or ``hang`` (no answer for 60 s).
+the answer), ``drop`` (cut before anything is done), ``slow`` (503, nothing done), ``late`` (done
+after half a second) or ``hang`` (no answer for 60 s).
 `GET /-/requests` gives how many requests of which kind there were since the last time.
 """
 
@@ -125,6 +126,8 @@ class Handler(BaseHTTPRequestHandler):
         if fault == "hang":
             time.sleep(60)
             return self.cut()
+        if fault == "late":
+            time.sleep(0.5)
         if fault == "slow":
             return self.refuse(Refusal(503, "SlowDown"))
         try:
@@ -138,7 +141,7 @@ class Handler(BaseHTTPRequestHandler):
             return self.cut()
         return self.send(*answer)
 
-    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = handle_any
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = handle_any  # noqa: N815  # The base class asks for these names.
 
     def kind(self, name: str, query: dict[str, str]) -> str:
         if not name:
@@ -153,7 +156,9 @@ class Handler(BaseHTTPRequestHandler):
         store = self.server.store
         with store.lock:
             for at, fault in enumerate(store.faults):
-                if fault.get("method", self.command) == self.command and fault.get("contains", "") in self.path:
+                if fault.get("method", self.command) == self.command and fault.get(
+                    "contains", ""
+                ) in urllib.parse.unquote(self.path):
                     return store.faults.pop(at)["fault"]
         return None
 

@@ -138,20 +138,23 @@ impl ObjectEngine {
         }
         let (config, place) = (&self.config, self.place());
         let backing = match (&self.target, &self.builder) {
-            (Target::Cloud { prefix, .. }, Some(builder)) => Backing::Bucket(Bucket::new(
+            (Target::Cloud { prefix, .. }, Some(builder)) => Backing::Bucket(Box::new(Bucket::new(
                 builder.clone(),
                 prefix.clone(),
                 place.clone(),
                 config.max_connections,
                 config.connection_timeout,
+            ))),
+            (Target::Folder(path), _) => Backing::Folder(Folder::new(
+                path.clone(),
+                place.clone(),
+                config.max_connections,
+                config.connection_timeout,
             )),
-            (Target::Folder(path), _) => {
-                Backing::Folder(Folder::new(path.clone(), place.clone(), config.max_connections))
-            }
             (Target::Cloud { .. }, None) => return Err(gone()),
         };
         let (prefix, owner): (_, Weak<dyn Purge>) = (self.target.prefix().len(), self.me.clone());
-        let store = Store::new(backing, config, place, prefix, self.clock.clone(), runtime::handle()?, owner);
+        let store = Store::new(backing, config, place, prefix, self.clock.clone(), runtime::wide_handle()?, owner);
         let store = Arc::clone(state.store.insert(Arc::new(store)));
         drop(state);
         store.dead.watch();
