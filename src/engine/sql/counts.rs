@@ -4,10 +4,11 @@
 //!
 //! 1. A namespace is written with its separator, `users::`; what is in none is in the empty one.
 //! 2. Of each table and namespace the counters' sum is the number of rows, expired ones too: the transaction that adds
-//!    or deletes rows changes it. A namespace without rows has no counters, or such whose sum is zero.
+//!    or deletes rows changes it. A namespace without rows has none, or such whose sum is zero.
 //! 3. Counters are a transaction's last locks, taken in the order of their namespaces: who holds one waits for no row.
-//! 4. A namespace has a counter for each slot from which its rows were written, so that writers don't wait for each
-//!    other; they are put together from time to time.
+//! 4. Writers change loose counters, one for each namespace and slot, so that they don't wait for each other. From time
+//!    to time those are moved into settled ones, one for each namespace, which nobody else changes. So the namespaces
+//!    are the settled counters above zero, but for the few that have loose ones.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -24,10 +25,12 @@ use crate::key::SEPARATOR;
 
 /// Counters that one statement changes at most.
 const MOST: usize = 256;
-/// A namespace of more counters has them put together.
-const SPREAD: i64 = 4;
-/// Namespaces that are tidied at a time.
-const TIDIED: usize = 64;
+/// The slot of the settled counters.
+const SETTLED: i64 = -1;
+/// More loose counters are worth settling at once.
+const UNTIDY: i64 = 64;
+/// So many are settled in one transaction.
+const TIDIED: usize = 256;
 
 /// The namespace of a key, as an expression over an expression of the key.
 pub(super) fn space_of(key: &str, dialect: Dialect) -> String {
@@ -120,40 +123,46 @@ fn live(start: &str, table: &Table) -> String {
     )
 }
 
-/// How many live records a table holds, in how many namespaces, and the bytes that it takes by `size`, an expression
-/// over the table's name.
-pub(super) async fn figures(connection: &mut Connection, table: &Table, size: &str, now_ms: i64) -> Outcome<[u64; 3]> {
+/// What [`figures`] finds.
+pub(super) struct Figures {
+    pub(super) keys: u64,
+    pub(super) spaces: u64,
+    pub(super) bytes: u64,
+    /// Whether there are so many loose counters that they had better be settled.
+    pub(super) untidy: bool,
+}
+
+/// How many live records a table holds, in how many namespaces, and the bytes that it takes by `size`, an expression.
+pub(super) async fn figures(connection: &mut Connection, table: &Table, size: &str, now_ms: i64) -> Outcome<Figures> {
     let (t, int, name) = (table.quoted(), int(table.dialect), Arg::Text(&table.name));
-    // What each is quick at: PostgreSQL at telling namespaces apart, MySQL at adding up their counters in key order.
-    let (spaces, least, from, end) = match table.dialect {
-        Dialect::Postgres => (
-            r#"COUNT(DISTINCT CASE WHEN g."n" > 0 AND g."space" > '' THEN g."space" END)"#,
-            r#"MIN(g."n")"#,
-            format!(r#""{COUNTS_TABLE}" AS g WHERE "name" = ?"#),
-            "",
-        ),
-        Dialect::Mysql => (
-            r#"COUNT(CASE WHEN g."n" > 0 AND g.inside > 0 THEN 1 END)"#,
-            "0",
-            format!(
-                r#"(SELECT SUM("n") AS "n", MAX(OCTET_LENGTH("space")) AS inside FROM "{COUNTS_TABLE}" WHERE "name" = ?"#
-            ),
-            r#" GROUP BY "space") AS g"#,
-        ),
-    };
     let text = format!(
-        r#"SELECT CAST(COALESCE(SUM(g."n"), 0) AS {int}), CAST({spaces} AS {int}), CAST(COALESCE({least}, 0) AS {int}),
+        r#"SELECT CAST(COALESCE(SUM("n"), 0) AS {int}),
+               CAST(COUNT(CASE WHEN "slot" = {SETTLED} AND "n" > 0 AND "space" > '' THEN 1 END) AS {int}),
+               CAST(COUNT(CASE WHEN "slot" <> {SETTLED} AND "space" > '' THEN 1 END) AS {int}),
                (SELECT CAST(COUNT(*) AS {int}) FROM {t} WHERE "expires_at" <= ?), (SELECT CAST({size} AS {int}))
-           FROM {from}{end}"#
+           FROM "{COUNTS_TABLE}" WHERE "name" = ?"#
     );
     let row = connection.row(table.statement(&text, vec![Arg::Int(now_ms), name.clone()])).await?;
-    let (rows, mut spaces, least, expired) = (row.int(0)?, row.int(1)?, row.int(2)?, row.int(3)?);
-    if expired > 0 || least < 0 {
-        // Seldom: what one counter has more another may have less, or what has expired may be all that a namespace has.
+    let (rows, mut spaces, loose, expired) = (row.int(0)?, row.int(1)?, row.int(2)?, row.int(3)?);
+    if expired > 0 || loose > spaces {
+        // What has expired may be all that a namespace has.
         let text = live(&format!("SELECT CAST(COUNT(*) AS {int})"), table);
         spaces = connection.row(table.statement(&text, vec![name, Arg::Int(now_ms)])).await?.int(0)?;
+    } else if loose > 0 {
+        let text = format!(
+            r#"SELECT CAST((SELECT COUNT(*) FROM "{COUNTS_TABLE}"
+                            WHERE "name" = ? AND "slot" = {SETTLED} AND "n" > 0 AND "space" > '')
+                   + COALESCE(SUM(CASE WHEN g.n > 0 THEN 1 ELSE 0 END), 0)
+                   - COALESCE(SUM(CASE WHEN g.settled > 0 THEN 1 ELSE 0 END), 0) AS {int})
+               FROM (SELECT SUM("n") AS n, SUM(CASE WHEN "slot" = {SETTLED} THEN "n" ELSE 0 END) AS settled
+                     FROM "{COUNTS_TABLE}" WHERE "name" = ? AND "space" IN (
+                         SELECT "space" FROM "{COUNTS_TABLE}" WHERE "name" = ? AND "slot" <> {SETTLED} AND "space" > '')
+                     GROUP BY "space") AS g"#
+        );
+        spaces = connection.row(table.statement(&text, vec![name.clone(), name.clone(), name])).await?.int(0)?;
     }
-    Ok([rows - expired, spaces, row.int(4)?].map(|figure| u64::try_from(figure).unwrap_or(0)))
+    let [keys, spaces, bytes] = [rows - expired, spaces, row.int(4)?].map(|figure| u64::try_from(figure).unwrap_or(0));
+    Ok(Figures { keys, spaces, bytes, untidy: loose > UNTIDY })
 }
 
 /// The namespaces of the first level, sorted.
@@ -178,7 +187,7 @@ impl Ask for SpaceNames {
     }
 }
 
-/// Puts the counters of some namespaces together and removes those of namespaces without rows; whether there is more.
+/// Settles some loose counters, and removes the counters of namespaces without rows; whether there are more.
 pub(super) struct Tidy;
 
 impl Ask for Tidy {
@@ -187,35 +196,37 @@ impl Ask for Tidy {
 
     async fn ask(&self, core: &Core, lease: &mut Lease) -> Outcome<bool> {
         let (table, connection) = (&core.pool.table, &mut lease.connection);
+        // In the order in which writers take them.
+        let skip = if table.dialect == Dialect::Postgres { "SKIP LOCKED" } else { "" };
         let text = format!(
-            r#"SELECT "space" FROM "{COUNTS_TABLE}" WHERE "name" = ?
-               GROUP BY "space" HAVING SUM("n") = 0 OR COUNT(*) > {SPREAD} LIMIT {TIDIED}"#
+            r#"SELECT "space", "slot", "n" FROM "{COUNTS_TABLE}" WHERE "name" = ? AND "slot" <> {SETTLED}
+               ORDER BY "space", "slot" LIMIT {TIDIED} FOR UPDATE {skip}"#
         );
-        let spaces = connection.rows(table.statement(&text, vec![Arg::Text(&table.name)])).await?;
-        for space in &spaces {
-            let space = space.bytes(0)?;
-            connection.simple("BEGIN").await?;
-            let text = format!(
-                r#"SELECT "slot", "n" FROM "{COUNTS_TABLE}" WHERE "name" = ? AND "space" = ? ORDER BY "slot" FOR UPDATE"#
-            );
-            let rows = connection.rows(table.statement(&text, vec![Arg::Text(&table.name), Arg::Bytes(space)])).await?;
-            let mut slots = rows.iter().map(|row| row.int(0)).collect::<Outcome<Vec<i64>>>()?;
-            let sum = rows.iter().map(|row| row.int(1)).sum::<Outcome<i64>>()?;
-            let these = format!(r#""name" = '{}' AND "space" = {}"#, table.name, table.dialect.literal(space));
-            let mut text = String::new();
-            if sum != 0 && !slots.is_empty() {
-                let kept = slots.remove(0);
-                let _ = write!(text, r#"UPDATE "{COUNTS_TABLE}" SET "n" = {sum} WHERE {these} AND "slot" = {kept};"#);
-            }
-            if !slots.is_empty() {
-                let slots: Vec<String> = slots.iter().map(i64::to_string).collect();
-                let _ =
-                    write!(text, r#"DELETE FROM "{COUNTS_TABLE}" WHERE {these} AND "slot" IN ({});"#, slots.join(","));
-            }
-            commit(connection, &text).await?;
+        connection.simple("BEGIN").await?;
+        let rows = connection.rows(table.statement(&text, vec![Arg::Text(&table.name)])).await?;
+        let (mut sums, mut slots) = (BTreeMap::new(), BTreeMap::<i64, Vec<String>>::new());
+        for row in &rows {
+            let space = row.bytes(0)?;
+            *sums.entry(space.to_vec()).or_insert(0) += row.int(2)?;
+            slots.entry(row.int(1)?).or_default().push(table.dialect.literal(space));
         }
-        Ok(spaces.len() >= TIDIED)
+        let mut last = String::new();
+        if !sums.is_empty() {
+            connection.simple(&add(table, SETTLED, &sums.iter().collect::<Vec<_>>())).await?;
+            for (slot, spaces) in slots {
+                last.push_str(&remove(table, &format!(r#""slot" = {slot}"#), &spaces));
+            }
+            let spaces: Vec<String> = sums.keys().map(|space| table.dialect.literal(space)).collect();
+            last.push_str(&remove(table, &format!(r#""slot" = {SETTLED} AND "n" = 0"#), &spaces));
+        }
+        commit(connection, &last).await?;
+        Ok(rows.len() >= TIDIED)
     }
+}
+
+fn remove(table: &Table, which: &str, spaces: &[String]) -> String {
+    let (name, spaces) = (&table.name, spaces.join(","));
+    format!(r#"DELETE FROM "{COUNTS_TABLE}" WHERE "name" = '{name}' AND {which} AND "space" IN ({spaces});"#)
 }
 
 #[cfg(test)]
