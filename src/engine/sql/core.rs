@@ -24,6 +24,8 @@ use crate::error::{Error, Result};
 const TASKS: u32 = 1 << 28;
 /// How often a process tidies the counters, in milliseconds.
 const TIDY_EVERY_MS: i64 = 600_000;
+/// How long a process rests in between, however untidy they are, in milliseconds.
+const TIDY_PAUSE_MS: i64 = 5_000;
 /// A quick question that takes longer than this part of its time is asked again on another connection.
 const SHARE: u32 = 2;
 
@@ -130,6 +132,14 @@ impl Core {
         let due = self.next_tidy.load(Ordering::Relaxed);
         due <= now
             && self.next_tidy.compare_exchange(due, now + TIDY_EVERY_MS, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// Makes it time to tidy the counters; whether it was not a moment ago.
+    pub(super) fn wants_tidying(&self) -> bool {
+        let now = self.clock.now_ms();
+        let due = self.next_tidy.load(Ordering::Relaxed);
+        let rested = due > now && due < now + TIDY_EVERY_MS - TIDY_PAUSE_MS;
+        rested && self.next_tidy.compare_exchange(due, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
     /// Whether another try may do better, after a pause.

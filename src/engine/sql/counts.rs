@@ -4,10 +4,12 @@
 //!
 //! 1. A namespace is written with its separator, `users::`; what is in none is in the empty one.
 //! 2. Of each table and namespace the counters' sum is the number of rows, expired ones too: the transaction that adds
-//!    or deletes rows changes it. A namespace without rows has no counters, or such whose sum is zero.
+//!    or deletes rows changes it. A namespace without rows has none, or such whose sum is zero.
 //! 3. Counters are a transaction's last locks, taken in the order of their namespaces: who holds one waits for no row.
-//! 4. A namespace has a counter for each slot from which its rows were written, so that writers don't wait for each
-//!    other; they are put together from time to time.
+//! 4. Writers change loose counters, one for each namespace and slot, so that they don't wait for each other. From time
+//!    to time one process moves those into settled ones, one for each namespace, which nobody else changes.
+//! 5. Two more counters hold the sum of the settled ones, and how many of them are above zero. So what is counted costs
+//!    as much as there are loose counters, however many namespaces there are.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -24,10 +26,16 @@ use crate::key::SEPARATOR;
 
 /// Counters that one statement changes at most.
 const MOST: usize = 256;
-/// A namespace of more counters has them put together.
-const SPREAD: i64 = 4;
-/// Namespaces that are tidied at a time.
-const TIDIED: usize = 64;
+/// The slot of the counter of how many settled ones are above zero, the empty namespace's not among them.
+const SPACES: i64 = -2;
+/// The slot of the settled counters' sum. Loose ones follow, from 0 on.
+const ROWS: i64 = -1;
+/// The slot of the settled counters: past all others.
+const SETTLED: i64 = 1_000;
+/// More loose counters are worth settling at once.
+const UNTIDY: i64 = 64;
+/// So many are settled in one transaction.
+const TIDIED: usize = 256;
 
 /// The namespace of a key, as an expression over an expression of the key.
 pub(super) fn space_of(key: &str, dialect: Dialect) -> String {
@@ -83,7 +91,7 @@ impl Changes {
 fn add(table: &Table, slot: i64, changes: &[(&Vec<u8>, &i64)]) -> String {
     let (alias, end) = match table.dialect {
         Dialect::Postgres => {
-            (" AS c", r#" ON CONFLICT ("name", "space", "slot") DO UPDATE SET "n" = c."n" + excluded."n";"#)
+            (" AS c", r#" ON CONFLICT ("name", "slot", "space") DO UPDATE SET "n" = c."n" + excluded."n";"#)
         }
         Dialect::Mysql => ("", r#" ON DUPLICATE KEY UPDATE "n" = "n" + VALUES("n");"#),
     };
@@ -100,60 +108,56 @@ fn add(table: &Table, slot: i64, changes: &[(&Vec<u8>, &i64)]) -> String {
 pub(super) async fn total(connection: &mut Connection, table: &Table, now_ms: i64) -> Outcome<u64> {
     let (t, int) = (table.quoted(), int(table.dialect));
     let text = format!(
-        r#"SELECT CAST(COALESCE((SELECT SUM("n") FROM "{COUNTS_TABLE}" WHERE "name" = ?), 0)
+        r#"SELECT CAST(COALESCE((SELECT SUM("n") FROM "{COUNTS_TABLE}"
+                                 WHERE "name" = ? AND "slot" >= {ROWS} AND "slot" < {SETTLED}), 0)
                - (SELECT COUNT(*) FROM {t} WHERE "expires_at" <= ?) AS {int})"#
     );
     let statement = table.statement(&text, vec![Arg::Text(&table.name), Arg::Int(now_ms)]);
     Ok(u64::try_from(connection.row(statement).await?.int(0)?).unwrap_or(0))
 }
 
-/// The namespaces that hold live records, as a query over whose result `start` selects.
-fn live(start: &str, table: &Table) -> String {
-    let (t, space) = (table.quoted(), space_of(r#""key""#, table.dialect));
-    format!(
-        r#"{start} FROM (
-               SELECT u.s FROM (
-                   SELECT "space" AS s, "n" FROM "{COUNTS_TABLE}" WHERE "name" = ? AND "space" > ''
-                   UNION ALL SELECT {space}, -1 FROM {t} WHERE "expires_at" <= ?
-               ) AS u WHERE u.s > '' GROUP BY u.s HAVING SUM(u."n") > 0
-           ) AS g"#
-    )
+/// What [`figures`] finds.
+pub(super) struct Figures {
+    pub(super) keys: u64,
+    pub(super) spaces: u64,
+    pub(super) bytes: u64,
+    /// Whether there are so many loose counters that they had better be settled.
+    pub(super) untidy: bool,
 }
 
-/// How many live records a table holds, in how many namespaces, and the bytes that it takes by `size`, an expression
-/// over the table's name.
-pub(super) async fn figures(connection: &mut Connection, table: &Table, size: &str, now_ms: i64) -> Outcome<[u64; 3]> {
+/// How many live records a table holds, in how many namespaces, and the bytes that it takes by `size`, an expression.
+pub(super) async fn figures(connection: &mut Connection, table: &Table, size: &str, now_ms: i64) -> Outcome<Figures> {
     let (t, int, name) = (table.quoted(), int(table.dialect), Arg::Text(&table.name));
-    // What each is quick at: PostgreSQL at telling namespaces apart, MySQL at adding up their counters in key order.
-    let (spaces, least, from, end) = match table.dialect {
-        Dialect::Postgres => (
-            r#"COUNT(DISTINCT CASE WHEN g."n" > 0 AND g."space" > '' THEN g."space" END)"#,
-            r#"MIN(g."n")"#,
-            format!(r#""{COUNTS_TABLE}" AS g WHERE "name" = ?"#),
-            "",
-        ),
-        Dialect::Mysql => (
-            r#"COUNT(CASE WHEN g."n" > 0 AND g.inside > 0 THEN 1 END)"#,
-            "0",
-            format!(
-                r#"(SELECT SUM("n") AS "n", MAX(OCTET_LENGTH("space")) AS inside FROM "{COUNTS_TABLE}" WHERE "name" = ?"#
-            ),
-            r#" GROUP BY "space") AS g"#,
-        ),
-    };
+    let sum_of = |which: &str| format!(r#"CAST(COALESCE(SUM(CASE WHEN {which} THEN "n" END), 0) AS {int})"#);
+    let (rows, spaces) = (sum_of(&format!(r#""slot" >= {ROWS}"#)), sum_of(&format!(r#""slot" = {SPACES}"#)));
     let text = format!(
-        r#"SELECT CAST(COALESCE(SUM(g."n"), 0) AS {int}), CAST({spaces} AS {int}), CAST(COALESCE({least}, 0) AS {int}),
+        r#"SELECT {rows}, {spaces}, CAST(COUNT(CASE WHEN "slot" >= 0 AND "space" > '' THEN 1 END) AS {int}),
                (SELECT CAST(COUNT(*) AS {int}) FROM {t} WHERE "expires_at" <= ?), (SELECT CAST({size} AS {int}))
-           FROM {from}{end}"#
+           FROM "{COUNTS_TABLE}" WHERE "name" = ? AND "slot" < {SETTLED}"#
     );
     let row = connection.row(table.statement(&text, vec![Arg::Int(now_ms), name.clone()])).await?;
-    let (rows, mut spaces, least, expired) = (row.int(0)?, row.int(1)?, row.int(2)?, row.int(3)?);
-    if expired > 0 || least < 0 {
-        // Seldom: what one counter has more another may have less, or what has expired may be all that a namespace has.
-        let text = live(&format!("SELECT CAST(COUNT(*) AS {int})"), table);
-        spaces = connection.row(table.statement(&text, vec![name, Arg::Int(now_ms)])).await?.int(0)?;
+    let (rows, mut spaces, loose, expired) = (row.int(0)?, row.int(1)?, row.int(2)?, row.int(3)?);
+    if loose > 0 || expired > 0 {
+        // The namespaces that have loose counters, or rows that expired, are looked at: do they hold anything, and did
+        // they when they were settled?
+        let space = space_of(r#""key""#, table.dialect);
+        let text = format!(
+            r#"SELECT CAST((SELECT COALESCE(SUM("n"), 0) FROM "{COUNTS_TABLE}" WHERE "name" = ? AND "slot" = {SPACES})
+                   + COALESCE(SUM(CASE WHEN g.n + g.settled > 0 THEN 1 ELSE 0 END), 0)
+                   - COALESCE(SUM(CASE WHEN g.settled > 0 THEN 1 ELSE 0 END), 0) AS {int})
+               FROM (SELECT SUM(l."n") AS n, COALESCE(MAX(s."n"), 0) AS settled FROM (
+                         SELECT "space", "n" FROM "{COUNTS_TABLE}"
+                         WHERE "name" = ? AND "slot" >= 0 AND "slot" < {SETTLED} AND "space" > ''
+                         UNION ALL SELECT {space}, -1 FROM {t} WHERE "expires_at" <= ?
+                     ) AS l LEFT JOIN "{COUNTS_TABLE}" AS s
+                         ON s."name" = ? AND s."slot" = {SETTLED} AND s."space" = l."space"
+                     WHERE l."space" > '' GROUP BY l."space") AS g"#
+        );
+        let args = vec![name.clone(), name.clone(), Arg::Int(now_ms), name];
+        spaces = connection.row(table.statement(&text, args)).await?.int(0)?;
     }
-    Ok([rows - expired, spaces, row.int(4)?].map(|figure| u64::try_from(figure).unwrap_or(0)))
+    let [keys, spaces, bytes] = [rows - expired, spaces, row.int(4)?].map(|figure| u64::try_from(figure).unwrap_or(0));
+    Ok(Figures { keys, spaces, bytes, untidy: loose > UNTIDY })
 }
 
 /// The namespaces of the first level, sorted.
@@ -164,21 +168,31 @@ impl Ask for SpaceNames {
 
     async fn ask(&self, core: &Core, lease: &mut Lease) -> Outcome<Vec<String>> {
         let table = &core.pool.table;
+        let (t, space) = (table.quoted(), space_of(r#""key""#, table.dialect));
+        let text = format!(
+            r#"SELECT "space", "n" FROM "{COUNTS_TABLE}" WHERE "name" = ? AND "slot" >= 0 AND "space" > ''
+               UNION ALL SELECT {space}, -1 FROM {t} WHERE "expires_at" <= ?"#
+        );
         let args = vec![Arg::Text(&table.name), Arg::Int(core.clock.now_ms())];
-        let rows = lease.connection.rows(table.statement(&live("SELECT g.s", table), args)).await?;
-        let name = |space: &[u8]| {
+        let rows = lease.connection.rows(table.statement(&text, args)).await?;
+        let mut sums = BTreeMap::new();
+        for row in &rows {
+            *sums.entry(row.bytes(0)?).or_insert(0) += row.int(1)?;
+        }
+        let live = sums.into_iter().filter(|(space, n)| *n > 0 && !space.is_empty());
+        let name = |(space, _): (&[u8], i64)| {
             let name = space.strip_suffix(SEPARATOR.as_bytes()).unwrap_or(space).to_vec();
             String::from_utf8(name).map_err(|_| {
                 Fault::from(Error::Corrupted { key: String::new(), reason: "a namespace is not UTF-8".into() })
             })
         };
-        let mut names = rows.iter().map(|row| row.bytes(0).and_then(name)).collect::<Outcome<Vec<_>>>()?;
+        let mut names = live.map(name).collect::<Outcome<Vec<_>>>()?;
         names.sort_unstable();
         Ok(names)
     }
 }
 
-/// Puts the counters of some namespaces together and removes those of namespaces without rows; whether there is more.
+/// Settles some loose counters, and removes those of namespaces without rows; whether there are more.
 pub(super) struct Tidy;
 
 impl Ask for Tidy {
@@ -187,35 +201,49 @@ impl Ask for Tidy {
 
     async fn ask(&self, core: &Core, lease: &mut Lease) -> Outcome<bool> {
         let (table, connection) = (&core.pool.table, &mut lease.connection);
+        // The sum is locked first: one process settles at a time. The loose ones are taken in the writers' order.
+        let lock = add(table, ROWS, &[(&Vec::new(), &0)]);
+        connection.simple(&format!("BEGIN;{lock}")).await?;
+        let skip = if table.dialect == Dialect::Postgres { "OF l SKIP LOCKED" } else { "" };
         let text = format!(
-            r#"SELECT "space" FROM "{COUNTS_TABLE}" WHERE "name" = ?
-               GROUP BY "space" HAVING SUM("n") = 0 OR COUNT(*) > {SPREAD} LIMIT {TIDIED}"#
+            r#"SELECT l."space", l."slot", l."n", s."n" FROM "{COUNTS_TABLE}" AS l LEFT JOIN "{COUNTS_TABLE}" AS s
+                   ON s."name" = l."name" AND s."slot" = {SETTLED} AND s."space" = l."space"
+               WHERE l."name" = ? AND l."slot" >= 0 AND l."slot" < {SETTLED}
+               ORDER BY l."slot", l."space" LIMIT {TIDIED} FOR UPDATE {skip}"#
         );
-        let spaces = connection.rows(table.statement(&text, vec![Arg::Text(&table.name)])).await?;
-        for space in &spaces {
-            let space = space.bytes(0)?;
-            connection.simple("BEGIN").await?;
-            let text = format!(
-                r#"SELECT "slot", "n" FROM "{COUNTS_TABLE}" WHERE "name" = ? AND "space" = ? ORDER BY "slot" FOR UPDATE"#
-            );
-            let rows = connection.rows(table.statement(&text, vec![Arg::Text(&table.name), Arg::Bytes(space)])).await?;
-            let mut slots = rows.iter().map(|row| row.int(0)).collect::<Outcome<Vec<i64>>>()?;
-            let sum = rows.iter().map(|row| row.int(1)).sum::<Outcome<i64>>()?;
-            let these = format!(r#""name" = '{}' AND "space" = {}"#, table.name, table.dialect.literal(space));
-            let mut text = String::new();
-            if sum != 0 && !slots.is_empty() {
-                let kept = slots.remove(0);
-                let _ = write!(text, r#"UPDATE "{COUNTS_TABLE}" SET "n" = {sum} WHERE {these} AND "slot" = {kept};"#);
-            }
-            if !slots.is_empty() {
-                let slots: Vec<String> = slots.iter().map(i64::to_string).collect();
-                let _ =
-                    write!(text, r#"DELETE FROM "{COUNTS_TABLE}" WHERE {these} AND "slot" IN ({});"#, slots.join(","));
-            }
-            commit(connection, &text).await?;
+        let rows = connection.rows(table.statement(&text, vec![Arg::Text(&table.name)])).await?;
+        let (mut settled, mut sums) = (BTreeMap::new(), BTreeMap::new());
+        let mut slots = BTreeMap::<i64, Vec<String>>::new();
+        for row in &rows {
+            let space = row.bytes(0)?;
+            settled.insert(space.to_vec(), row.maybe(3)?.unwrap_or(0));
+            *sums.entry(space.to_vec()).or_insert(0) += row.int(2)?;
+            slots.entry(row.int(1)?).or_default().push(table.dialect.literal(space));
         }
-        Ok(spaces.len() >= TIDIED)
+        let mut last = String::new();
+        if !sums.is_empty() {
+            let mut spaces = 0;
+            for (space, before) in settled.iter().filter(|(space, _)| !space.is_empty()) {
+                let after = before + sums.get(space).copied().unwrap_or(0);
+                spaces += i64::from(after > 0) - i64::from(*before > 0);
+            }
+            last += &add(table, SPACES, &[(&Vec::new(), &spaces)]);
+            last += &add(table, ROWS, &[(&Vec::new(), &sums.values().sum())]);
+            connection.simple(&add(table, SETTLED, &sums.iter().collect::<Vec<_>>())).await?;
+            for (slot, spaces) in slots {
+                last += &remove(table, &format!(r#""slot" = {slot}"#), &spaces);
+            }
+            let spaces: Vec<String> = sums.keys().map(|space| table.dialect.literal(space)).collect();
+            last += &remove(table, &format!(r#""slot" = {SETTLED} AND "n" = 0"#), &spaces);
+        }
+        commit(connection, &last).await?;
+        Ok(rows.len() >= TIDIED)
     }
+}
+
+fn remove(table: &Table, which: &str, spaces: &[String]) -> String {
+    let (name, spaces) = (&table.name, spaces.join(","));
+    format!(r#"DELETE FROM "{COUNTS_TABLE}" WHERE "name" = '{name}' AND {which} AND "space" IN ({spaces});"#)
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ use self::core::{Ask, Core};
 use self::counts::SpaceNames;
 use self::purge::PURGE_EVERY;
 use self::queue::submit;
-use self::ranges::{Count, Ping, RemoveRange, Stats};
+use self::ranges::{Census, Count, Ping, RemoveRange, Stats};
 use self::reads::Read;
 use self::scan::ScanPage;
 use self::url::Target;
@@ -159,6 +159,16 @@ impl SqlEngine {
         self.task(|core| async move {
             let until = core.deadline();
             core.ask(&ask, until).await
+        })
+    }
+
+    fn census_of(&self, range: KeyRange) -> Answer<Result<Census>> {
+        let me = self.me.clone();
+        self.ask(Stats(range)).map_ok(move |census| {
+            if let (true, Some(me)) = (census.untidy, me.upgrade()) {
+                me.untidy();
+            }
+            census
         })
     }
 
@@ -280,19 +290,19 @@ impl Engine for SqlEngine {
     }
 
     fn stats(&self, range: KeyRange) -> Answer<Result<EngineStats>> {
-        self.ask(Stats(range)).map_ok(|(stats, _)| stats)
+        self.census_of(range).map_ok(|census| census.stats)
     }
 
     fn census(&self, range: KeyRange, skip: usize) -> Answer<Result<(EngineStats, u64)>> {
         let namespaces = (!range.is_all()).then(|| self.namespaces(range.clone(), skip, Some(1)));
-        let figures = self.ask(Stats(range));
+        let figures = self.census_of(range);
         Answer::later(async move {
-            let (stats, counted) = figures.await?;
+            let census = figures.await?;
             let listed = match namespaces {
                 Some(namespaces) => namespaces.await?.len() as u64,
                 None => 0,
             };
-            Ok((stats, counted.unwrap_or(listed)))
+            Ok((census.stats, census.spaces.unwrap_or(listed)))
         })
     }
 

@@ -93,7 +93,7 @@ pub(super) fn put_and_count<'a>(table: &'a Table, rows: &[NewRow<'a>], now_ms: i
            ), counted AS (
                INSERT INTO "{COUNTS_TABLE}" AS c ("name", "space", "slot", "n")
                SELECT $9, {space}, $10, count(*) FROM put WHERE met < 1 GROUP BY 2 ORDER BY 2
-               ON CONFLICT ("name", "space", "slot") DO UPDATE SET "n" = c."n" + excluded."n"
+               ON CONFLICT ("name", "slot", "space") DO UPDATE SET "n" = c."n" + excluded."n"
            )
            SELECT k, met FROM put"#
     );
@@ -116,7 +116,7 @@ pub(super) fn remove_and_count<'a>(table: &'a Table, keys: &[&'a [u8]], now_ms: 
            ), counted AS (
                INSERT INTO "{COUNTS_TABLE}" AS c ("name", "space", "slot", "n")
                SELECT $3, {space}, $4, -count(*) FROM gone GROUP BY 2 ORDER BY 2
-               ON CONFLICT ("name", "space", "slot") DO UPDATE SET "n" = c."n" + excluded."n"
+               ON CONFLICT ("name", "slot", "space") DO UPDATE SET "n" = c."n" + excluded."n"
            )
            SELECT k, met FROM gone"#
     );

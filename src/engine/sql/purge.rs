@@ -32,6 +32,16 @@ impl SqlEngine {
             janitor::watch(&self.purger(), wait);
         }
     }
+
+    /// Has the counters tidied soon, where they weren't a moment ago.
+    pub(super) fn untidy(&self) {
+        let _gate = fork::enter();
+        if let Ok(core) = self.core()
+            && core.wants_tidying()
+        {
+            janitor::watch(&self.purger(), Duration::ZERO);
+        }
+    }
 }
 
 impl Purge for SqlEngine {

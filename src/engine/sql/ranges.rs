@@ -59,11 +59,20 @@ async fn count(connection: &mut Connection, table: &Table, range: &KeyRange, now
     Ok(u64::try_from(connection.row(statement).await?.int(0)?).unwrap_or(0))
 }
 
-/// Figures on a range; of a whole table also how many namespaces of the first level it has.
+/// What is known of a range.
+pub(super) struct Census {
+    pub(super) stats: EngineStats,
+    /// How many namespaces of the first level it has, where it is the whole table.
+    pub(super) spaces: Option<u64>,
+    /// Whether the counters had better be tidied.
+    pub(super) untidy: bool,
+}
+
+/// Asks for a [`Census`].
 pub(super) struct Stats(pub(super) KeyRange);
 
 impl Ask for Stats {
-    type Answer = (EngineStats, Option<u64>);
+    type Answer = Census;
 
     async fn ask(&self, core: &Core, lease: &mut Lease) -> Outcome<Self::Answer> {
         let connection = &mut lease.connection;
@@ -78,8 +87,9 @@ impl Ask for Stats {
                     table.name
                 ),
             };
-            let [keys, spaces, bytes] = counts::figures(connection, table, &size, now_ms).await?;
-            return Ok((EngineStats { keys, bytes, extra: Vec::new() }, Some(spaces)));
+            let found = counts::figures(connection, table, &size, now_ms).await?;
+            let stats = EngineStats { keys: found.keys, bytes: found.bytes, extra: Vec::new() };
+            return Ok(Census { stats, spaces: Some(found.spaces), untidy: found.untidy });
         }
         let (t, int) = (table.quoted(), int(table.dialect));
         let (condition, mut args) = within(&self.0);
@@ -91,7 +101,7 @@ impl Ask for Stats {
         );
         let row = connection.row(table.statement(&text, args)).await?;
         let [keys, bytes] = [row.int(0)?, row.int(1)?].map(|figure| u64::try_from(figure).unwrap_or(0));
-        Ok((EngineStats { keys, bytes, extra: Vec::new() }, None))
+        Ok(Census { stats: EngineStats { keys, bytes, extra: Vec::new() }, spaces: None, untidy: false })
     }
 }
 

@@ -130,7 +130,7 @@ fn texts(table: &Table) -> Vec<String> {
             ),
             format!(
                 r#"CREATE TABLE IF NOT EXISTS "{COUNTS_TABLE}" ("name" TEXT NOT NULL, "space" BYTEA NOT NULL,
-                   "slot" BIGINT NOT NULL, "n" BIGINT NOT NULL, PRIMARY KEY ("name", "space", "slot"))"#
+                   "slot" BIGINT NOT NULL, "n" BIGINT NOT NULL, PRIMARY KEY ("name", "slot", "space"))"#
             ),
             format!(
                 r#"CREATE TABLE {t} ("key" BYTEA PRIMARY KEY, "version" BIGINT NOT NULL, "created_at" BIGINT NOT NULL,
@@ -152,7 +152,7 @@ fn texts(table: &Table) -> Vec<String> {
                 format!(
                     r#"CREATE TABLE IF NOT EXISTS "{COUNTS_TABLE}" ("name" VARBINARY(63) NOT NULL,
                        "space" VARBINARY(2048) NOT NULL, "slot" BIGINT NOT NULL, "n" BIGINT NOT NULL,
-                       PRIMARY KEY ("name", "space", "slot")) {options}"#
+                       PRIMARY KEY ("name", "slot", "space")) {options}"#
                 ),
                 format!(
                     r#"CREATE TABLE IF NOT EXISTS {t} ("key" VARBINARY(2048) PRIMARY KEY, "version" BIGINT NOT NULL,
