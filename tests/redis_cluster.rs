@@ -94,7 +94,9 @@ fn a_failover_is_gone_through() {
         return;
     }
     let mut cluster = Cluster::with_replicas(1);
-    let engine = open(&cluster.url());
+    // The election takes the nodes a few seconds, and more on a busy machine.
+    let patient = RedisConfig { connection_timeout: Duration::from_secs(60), ..config(&cluster.url()) };
+    let engine = RedisEngine::new(patient, Clock::System).unwrap();
     for at in 0..30 {
         put(&engine, &format!("n{at}::k"), b"before").unwrap();
     }
@@ -105,7 +107,8 @@ fn a_failover_is_gone_through() {
         })
         .unwrap();
     // What was acknowledged has to be on the replicas, which a failover goes on with.
-    let _: redis::Value = redis::cmd("WAIT").arg(1).arg(5_000).query(&mut cluster.nodes[dead].raw()).unwrap();
+    let copies: i64 = redis::cmd("WAIT").arg(1).arg(30_000).query(&mut cluster.nodes[dead].raw()).unwrap();
+    assert_eq!(copies, 1);
     cluster.nodes[dead].kill();
     for at in 0..30 {
         let name = format!("n{at}::k");

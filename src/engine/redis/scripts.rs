@@ -23,9 +23,9 @@ impl Script {
 }
 
 macro_rules! scripts {
-    ($($name:ident = $file:literal),* $(,)?) => {
+    ($($name:ident = [$($file:literal),+]),* $(,)?) => {
         $(pub(super) static $name: Script = {
-            const CODE: &str = concat!(include_str!("scripts/common.lua"), include_str!($file));
+            const CODE: &str = concat!($(include_str!($file)),+);
             Script { code: CODE, hash: LazyLock::new(|| redis::Script::new(CODE).get_hash().to_owned()) }
         };)*
 
@@ -40,14 +40,14 @@ pub(super) fn loading() -> impl Iterator<Item = Cmd> {
 }
 
 scripts! {
-    COMMIT = "scripts/commit.lua",
-    SCAN = "scripts/scan.lua",
-    COUNT = "scripts/count.lua",
-    PURGE = "scripts/purge.lua",
-    REMOVE = "scripts/remove.lua",
-    NAMESPACES = "scripts/namespaces.lua",
-    VERIFY = "scripts/verify.lua",
-    SPACES = "scripts/spaces.lua",
-    REGISTER = "scripts/register.lua",
-    FORGET = "scripts/forget.lua",
+    COMMIT = ["scripts/overwrite.lua", "scripts/common.lua", "scripts/commit.lua"],
+    SCAN = ["scripts/common.lua", "scripts/scan.lua"],
+    COUNT = ["scripts/common.lua", "scripts/count.lua"],
+    PURGE = ["scripts/common.lua", "scripts/purge.lua"],
+    REMOVE = ["scripts/common.lua", "scripts/remove.lua"],
+    NAMESPACES = ["scripts/common.lua", "scripts/namespaces.lua"],
+    VERIFY = ["scripts/common.lua", "scripts/verify.lua"],
+    SPACES = ["scripts/common.lua", "scripts/spaces.lua"],
+    REGISTER = ["scripts/common.lua", "scripts/register.lua"],
+    FORGET = ["scripts/common.lua", "scripts/forget.lua"],
 }

@@ -1,4 +1,4 @@
--- What every script starts with.
+-- What every script starts with (that of commits after overwrite.lua).
 --
 -- A record is one string: its format (1 byte), version (8), creation (8), update (8), expiry (8), body. The three times
 -- are big-endian with the sign bit flipped, so that they sort as bytes; an expiry of all ones is none.
