@@ -1,0 +1,14 @@
+"""Private servers for the tests: each on a free loopback port, in a temporary folder, gone when the tests are.
+
+Where a server's program is missing the test is skipped with the name of the package that has it; with
+RRAG_REQUIRE_SERVERS set it fails instead.
+"""
+
+from __future__ import annotations
+
+from .mariadb import MariaDB
+from .postgres import Postgres
+from .process import PASSWORD, Server, free_port
+from .redis import Redis, RedisCluster
+
+__all__ = ["PASSWORD", "MariaDB", "Postgres", "Redis", "RedisCluster", "Server", "free_port"]
