@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from .mariadb import MariaDB
 from .postgres import Postgres
-from .process import PASSWORD, Server, free_port
+from .process import PASSWORD, Places, free_port
 from .redis import Redis, RedisCluster
 
-__all__ = ["PASSWORD", "MariaDB", "Postgres", "Redis", "RedisCluster", "Server", "free_port"]
+__all__ = ["KINDS", "PASSWORD", "MariaDB", "Places", "Postgres", "Redis", "RedisCluster", "free_port"]
+
+KINDS = {"postgres": Postgres, "mariadb": MariaDB, "redis": Redis, "redis-cluster": RedisCluster}
+"""Every kind of server, by its name."""

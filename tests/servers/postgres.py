@@ -12,6 +12,7 @@ class Postgres(Server):
     """PostgreSQL; with `durable` it survives a power cut, which costs each commit a write to the disk."""
 
     package: ClassVar[str] = "postgresql"
+    place_option: ClassVar[str] = "table"
 
     def __init__(self, *, durable: bool = True) -> None:
         programs = {name: program(name, self.package) for name in ("postgres", "initdb", "psql", "pg_isready")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import shutil
 import signal
@@ -11,13 +12,15 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
+from rrag_storage import connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from rrag_storage import Storage
     from typing_extensions import Self
 
 PASSWORD = "s3cret-pass"
@@ -78,13 +81,37 @@ def descendants(pid: int) -> Iterator[int]:
         waiting += children
 
 
-class Server:
+class Places:
+    """A server that holds many storages, each in a place of its own: a table, or keys with a prefix."""
+
+    place_option: ClassVar[str]
+    """The storage's option that names the place."""
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count()
+
+    @property
+    def url(self) -> str:
+        """Where a storage finds the server, password included."""
+        raise NotImplementedError
+
+    def options(self, **options: Any) -> dict[str, Any]:
+        """A storage's options: those given, and a place that no other storage has unless one is given."""
+        return {self.place_option: f"place{next(self._numbers)}", **options}
+
+    def storage(self, **options: Any) -> Storage:
+        """An unopened storage, in a new place unless one is given. What is in a place goes with the server."""
+        return connect(self.url, **self.options(**options))
+
+
+class Server(Places):
     """One server. As a context manager it is running inside and removed at the end."""
 
     package: ClassVar[str]
     """The Debian package that has its programs."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.port = free_port()
         self.folder = Path(tempfile.mkdtemp(prefix=f"rrag-{type(self).__name__.lower()}-"))
         self._wrapper: subprocess.Popen[bytes] | None = None
@@ -93,11 +120,6 @@ class Server:
             os.chown(self.folder, NOBODY, NOBODY)
 
     # What a kind of server says.
-
-    @property
-    def url(self) -> str:
-        """Where a storage finds it, password included."""
-        raise NotImplementedError
 
     def prepare(self) -> None:
         """Lays out the folder, once."""

@@ -7,7 +7,7 @@ import socket
 import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from .process import PASSWORD, STARTING, USER, Server, program
+from .process import PASSWORD, STARTING, USER, Places, Server, program
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -19,6 +19,7 @@ class Redis(Server):
     """Redis; with `durable` each write is on the disk before it is answered."""
 
     package: ClassVar[str] = "redis-server"
+    place_option: ClassVar[str] = "key_prefix"
 
     def __init__(self, *options: str, durable: bool = True) -> None:
         self.program = program("redis-server", self.package)
@@ -86,16 +87,18 @@ def _answer(stream: Any) -> Any:
     return rest
 
 
-class RedisCluster:
+class RedisCluster(Places):
     """Three masters, no replicas."""
 
+    place_option: ClassVar[str] = "key_prefix"
+
     def __init__(self, *, durable: bool = True) -> None:
+        super().__init__()
         options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-require-full-coverage", "no")
         self.nodes = [Redis(*options, durable=durable) for _ in range(3)]
 
     @property
     def url(self) -> str:
-        """Where a storage finds it: by its first node."""
         return self.nodes[0].url.replace("redis://", "redis+cluster://")
 
     def __enter__(self) -> Self:

@@ -18,12 +18,15 @@ class Capabilities:
     Attributes:
         transactions: `transaction()` and `transact()` work; else they raise `UnsupportedOperationError`.
         atomic_mset: Nobody sees an `mset` half done, and a concurrent one never mixes with it.
+        spans_namespaces: Keys of several first-level namespaces are written in one step; else what would do that (`mset`,
+            `mdelete`, transactions) raises `UnsupportedOperationError` and changes nothing.
         created_order: Listings sort by creation; else `SortOrder.CREATED_*` raises `UnsupportedOperationError`.
         max_key_bytes: The longest key in bytes of UTF-8; for a view, less the prefix that it puts before each key.
     """
 
     transactions: bool = True
     atomic_mset: bool = True
+    spans_namespaces: bool = True
     created_order: bool = True
     max_key_bytes: int = 2048
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
@@ -10,9 +10,15 @@ from rrag_storage import ManualClock
 from rrag_storage.testing.capabilities import Capabilities
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from rrag_storage import Storage
+
+
+def first_namespace(key: str) -> str | None:
+    """The first-level namespace of `key`; None for a key in no namespace."""
+    first, separator, _ = key.partition("::")
+    return first if separator else None
 
 
 class Contract:
@@ -36,3 +42,17 @@ class Contract:
         storage = make_storage()
         yield storage
         storage.sync.close()
+
+    def in_steps(self, keys: Iterable[str]) -> Iterable[list[str]]:
+        """`keys` in lists that the backend writes in one step each, whatever they are written to."""
+        if self.capabilities.spans_namespaces:
+            return [list(keys)]
+        groups: dict[str | None, list[str]] = {}
+        for key in keys:
+            groups.setdefault(first_namespace(key), []).append(key)
+        return groups.values()
+
+    async def fill(self, storage: Storage, pairs: Mapping[str, Any], ttl: float | None = None) -> None:
+        """Sets all `pairs`, in as many steps as the backend needs."""
+        for keys in self.in_steps(pairs):
+            await storage.mset({key: pairs[key] for key in keys}, ttl=ttl)
