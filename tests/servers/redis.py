@@ -25,7 +25,7 @@ class Redis(Server):
         self.program = program("redis-server", self.package)
         super().__init__()
         self.durable = durable
-        self.options = options
+        self.settings = options
 
     @property
     def url(self) -> str:
@@ -38,7 +38,7 @@ class Redis(Server):
             *("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)),
             *("--save", "", "--user", USER, "on", f">{PASSWORD}", "~*", "&*", "+@all"),
             *durability,
-            *self.options,
+            *self.settings,
         ]
 
     def answers(self) -> bool:
