@@ -12,7 +12,7 @@ from server_load import TIMEOUT, Load
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from servers import Postgres
+    from servers import Places
 
 CALLS = 1_000
 
@@ -20,7 +20,7 @@ RETRIED = {"get", "get_entry", "mget", "keys", "set", "mset"}
 """Calls that can be made twice: where the server is back in time they raise nothing."""
 
 
-def under_load(server: Postgres, seed: int, upset: Callable[[], None]) -> None:
+def under_load(server: Places, seed: int, upset: Callable[[], None]) -> None:
     """Runs a load with an upset in its middle, on one storage, and checks what is there with it and with another."""
     options = server.options(connection_timeout=TIMEOUT)
 
@@ -38,7 +38,7 @@ def under_load(server: Postgres, seed: int, upset: Callable[[], None]) -> None:
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_a_server_that_is_killed_and_restarted(server: Postgres, seed: int) -> None:
+def test_a_server_that_is_killed_and_restarted(server: Places, seed: int) -> None:
     def upset() -> None:
         server.kill()
         server.restart()
@@ -46,7 +46,7 @@ def test_a_server_that_is_killed_and_restarted(server: Postgres, seed: int) -> N
     under_load(server, seed, upset)
 
 
-def test_a_server_that_stays_away_for_a_while(server: Postgres) -> None:
+def test_a_server_that_stays_away_for_a_while(server: Places) -> None:
     def upset() -> None:
         server.kill()
         # Long enough that every task has met it: what is tested is the way back.
@@ -56,7 +56,7 @@ def test_a_server_that_stays_away_for_a_while(server: Postgres) -> None:
     under_load(server, 3, upset)
 
 
-def test_connections_that_the_server_closes(server: Postgres) -> None:
+def test_connections_that_the_server_closes(server: Places) -> None:
     def upset() -> None:
         for _ in range(5):
             server.cut()
@@ -65,7 +65,7 @@ def test_connections_that_the_server_closes(server: Postgres) -> None:
     under_load(server, 4, upset)
 
 
-def test_a_server_that_hangs_for_a_while(server: Postgres) -> None:
+def test_a_server_that_hangs_for_a_while(server: Places) -> None:
     def upset() -> None:
         server.stop()
         time.sleep(0.5)

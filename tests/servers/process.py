@@ -103,6 +103,48 @@ class Places:
         """An unopened storage, in a new place unless one is given. What is in a place goes with the server."""
         return connect(self.url, **self.options(**options))
 
+    def kill(self) -> None:
+        """Kills it with -9. What it wrote stays."""
+        raise NotImplementedError
+
+    def restart(self) -> None:
+        """Starts it again after `kill`, on the same port and data."""
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        """Freezes it and all its processes: connections stay, answers don't come."""
+        raise NotImplementedError
+
+    def cont(self) -> None:
+        """Lets it go on after `stop`."""
+        raise NotImplementedError
+
+    def connections(self) -> int:
+        """How many connections its clients have open, this question's own left out."""
+        raise NotImplementedError
+
+    def cut(self) -> None:
+        """Has the server close all of its clients' connections."""
+        raise NotImplementedError
+
+    @contextlib.contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Frozen inside."""
+        self.stop()
+        try:
+            yield
+        finally:
+            self.cont()
+
+    @contextlib.contextmanager
+    def killed(self) -> Iterator[None]:
+        """Dead inside."""
+        self.kill()
+        try:
+            yield
+        finally:
+            self.restart()
+
 
 class Server(Places):
     """One server. As a context manager it is running inside and removed at the end."""
@@ -130,14 +172,6 @@ class Server(Places):
 
     def answers(self) -> bool:
         """Whether it takes operations by now."""
-        raise NotImplementedError
-
-    def connections(self) -> int:
-        """How many connections its clients have open, this question's own left out."""
-        raise NotImplementedError
-
-    def cut(self) -> None:
-        """Has the server close all of its clients' connections."""
         raise NotImplementedError
 
     # What is the same for all.
@@ -202,24 +236,6 @@ class Server(Places):
         """Lets it go on after `stop`."""
         self._signal_descendants(signal.SIGCONT)
         os.kill(self.pid, signal.SIGCONT)
-
-    @contextlib.contextmanager
-    def stopped(self) -> Iterator[None]:
-        """Frozen inside."""
-        self.stop()
-        try:
-            yield
-        finally:
-            self.cont()
-
-    @contextlib.contextmanager
-    def killed(self) -> Iterator[None]:
-        """Dead inside."""
-        self.kill()
-        try:
-            yield
-        finally:
-            self.restart()
 
     def close(self) -> None:
         """Kills it and removes its folder."""
