@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 SLOTS = 16_384
 
+ALL = ("~*", "&*", "+@all")
+"""Every permission. Redis reads its append-only file as the default user, even where nobody may sign in as that: without
+permissions it would leave out all transactions, silently."""
+
 
 class Redis(Server):
     """Redis; with `durable` each write is on the disk before it is answered."""
@@ -36,7 +40,7 @@ class Redis(Server):
         return [
             self.program,
             *("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)),
-            *("--save", "", "--user", USER, "on", f">{PASSWORD}", "~*", "&*", "+@all"),
+            *("--save", "", "--user", "default", "off", *ALL, "--user", USER, "on", f">{PASSWORD}", *ALL),
             *durability,
             *self.settings,
         ]
