@@ -8,17 +8,12 @@ import pytest
 
 from rrag_storage import ManualClock
 from rrag_storage.testing.capabilities import Capabilities
+from rrag_storage.testing.reference import first_namespace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from rrag_storage import Storage
-
-
-def first_namespace(key: str) -> str | None:
-    """The first-level namespace of `key`; None for a key in no namespace."""
-    first, separator, _ = key.partition("::")
-    return first if separator else None
 
 
 class Contract:
