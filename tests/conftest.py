@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 # A helper's failing assertion shows its operands, as a test's does.
 pytest.register_assert_rewrite("support", "crash_worker", "process_worker", "server_load")
 
-from servers import KINDS, MariaDB, Postgres, Redis, RedisCluster  # after the registration above
+from servers import KINDS, S3, MariaDB, Places, Postgres, Redis, RedisCluster  # after the registration above
 
 settings.register_profile(
     "suite",
@@ -60,8 +60,14 @@ def redis_cluster() -> Iterator[RedisCluster]:
         yield servers
 
 
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3]:
+    with S3() as server:
+        yield server
+
+
 @pytest.fixture(scope="module", params=KINDS)
-def server(request: pytest.FixtureRequest) -> Iterator[MariaDB | Postgres | Redis | RedisCluster]:
+def server(request: pytest.FixtureRequest) -> Iterator[Places]:
     """A server of each kind that the tests of one module have for themselves: they may kill it. It loses nothing."""
     with KINDS[request.param]() as own:
         yield own

@@ -38,8 +38,8 @@ def where(kind: str, path: Path, request: pytest.FixtureRequest) -> tuple[str, s
         return "memory://", "{}"
     if kind == "file":
         return f"sqlite:{path}", "{}"
-    server = request.getfixturevalue(kind)
-    return server.url, json.dumps(server.options())
+    options = request.getfixturevalue(kind).options()
+    return options.pop("url"), json.dumps(options)
 
 
 def storage_at(where: tuple[str, str]) -> Any:

@@ -10,8 +10,9 @@ from .mariadb import MariaDB
 from .postgres import Postgres
 from .process import PASSWORD, Places, free_port
 from .redis import Redis, RedisCluster
+from .s3 import S3
 
-__all__ = ["KINDS", "PASSWORD", "MariaDB", "Places", "Postgres", "Redis", "RedisCluster", "free_port"]
+__all__ = ["KINDS", "PASSWORD", "S3", "MariaDB", "Places", "Postgres", "Redis", "RedisCluster", "free_port"]
 
-KINDS = {"postgres": Postgres, "mariadb": MariaDB, "redis": Redis, "redis-cluster": RedisCluster}
+KINDS = {"postgres": Postgres, "mariadb": MariaDB, "redis": Redis, "redis-cluster": RedisCluster, "s3": S3}
 """Every kind of server, by its name."""

@@ -85,7 +85,7 @@ class Places:
     """A server that holds many storages, each in a place of its own: a table, or keys with a prefix."""
 
     place_option: ClassVar[str]
-    """The storage's option that names the place."""
+    """The storage's option that names a place."""
 
     def __init__(self) -> None:
         self._numbers = itertools.count()
@@ -96,12 +96,12 @@ class Places:
         raise NotImplementedError
 
     def options(self, **options: Any) -> dict[str, Any]:
-        """A storage's options: those given, and a place that no other storage has unless one is given."""
-        return {self.place_option: f"place{next(self._numbers)}", **options}
+        """A storage's arguments: those given, and a url and a place that no other storage has unless they are given."""
+        return {"url": self.url, self.place_option: f"place{next(self._numbers)}", **options}
 
     def storage(self, **options: Any) -> Storage:
         """An unopened storage, in a new place unless one is given. What is in a place goes with the server."""
-        return connect(self.url, **self.options(**options))
+        return connect(**self.options(**options))
 
     def kill(self) -> None:
         """Kills it with -9. What it wrote stays."""
@@ -152,13 +152,16 @@ class Server(Places):
     package: ClassVar[str]
     """The Debian package that has its programs."""
 
+    as_nobody: ClassVar[bool] = True
+    """Whether it runs as another user where the tests run as root."""
+
     def __init__(self) -> None:
         super().__init__()
         self.port = free_port()
         self.folder = Path(tempfile.mkdtemp(prefix=f"rrag-{type(self).__name__.lower()}-"))
         self._wrapper: subprocess.Popen[bytes] | None = None
         self.pid = 0
-        if os.geteuid() == 0:
+        if self._as_user():
             os.chown(self.folder, NOBODY, NOBODY)
 
     # What a kind of server says.
@@ -248,7 +251,7 @@ class Server(Places):
         return "\n".join(log.read_text(errors="replace").splitlines()[-20:]) if log.exists() else "no log"
 
     def _as_user(self) -> dict[str, int | list[int]]:
-        return {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
+        return {"user": NOBODY, "group": NOBODY, "extra_groups": []} if self.as_nobody and os.geteuid() == 0 else {}
 
     def _spawn(self) -> None:
         self._wrapper = subprocess.Popen(  # type: ignore[call-overload]

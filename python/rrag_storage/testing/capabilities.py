@@ -21,7 +21,9 @@ class Capabilities:
         spans_namespaces: Keys of several first-level namespaces are written in one step; else what would do that (`mset`,
             `mdelete`, transactions) raises `UnsupportedOperationError` and changes nothing.
         created_order: Listings sort by creation; else `SortOrder.CREATED_*` raises `UnsupportedOperationError`.
-        max_key_bytes: The longest key in bytes of UTF-8; for a view, less the prefix that it puts before each key.
+        max_key_bytes: Every key of at most so many bytes of UTF-8 is taken; for a view, the limit less the prefix that it
+            puts before each key.
+        refused_key_bytes: Every longer key is refused; None where that is `max_key_bytes`.
     """
 
     transactions: bool = True
@@ -29,6 +31,7 @@ class Capabilities:
     spans_namespaces: bool = True
     created_order: bool = True
     max_key_bytes: int = 2048
+    refused_key_bytes: int | None = None
 
 
 def requires(capability: str) -> Callable[[Test], Test]:

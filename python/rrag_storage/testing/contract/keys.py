@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -126,7 +127,7 @@ class Keys(Contract):
 
     @asynchronous
     async def test_an_invalid_key_is_refused(self, storage: Storage) -> None:
-        longest = self.capabilities.max_key_bytes
+        longest = self.capabilities.refused_key_bytes or self.capabilities.max_key_bytes
         with every_case() as case:
             for problem, (key, word) in cases.invalid_keys(longest).items():
                 for name, operation in operations.KEYED.items():
@@ -138,7 +139,7 @@ class Keys(Contract):
                         assert isinstance(refused.value, StorageError)
                         assert refused.value.retryable is False
                         assert len(str(refused.value)) < 5_000
-                        assert word in str(refused.value).replace(",", "")
+                        assert re.search(word, str(refused.value).replace(",", ""))
                         assert await storage.keys() == []
 
     @asynchronous
