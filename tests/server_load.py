@@ -34,8 +34,9 @@ class Unknown(Exception):
 class Load:
     """`TASKS` tasks, each with keys of its own, on one storage. `possible` has what each key may hold; None is absent."""
 
-    def __init__(self, storage: Storage, seed: int) -> None:
+    def __init__(self, storage: Storage, seed: int, *, one_key_at_a_time: bool = False) -> None:
         self.storage = storage
+        self.one_key_at_a_time = one_key_at_a_time
         self.seed = seed
         self.calls: Counter[str] = Counter()
         self.raised: dict[str, list[StorageError]] = {}
@@ -125,10 +126,10 @@ class Worker:
             self.compare_and_set,
             self.increment,
             self.count,
-            self.mset,
-            self.transfer,
             self.listing,
         ]
+        if not load.one_key_at_a_time:
+            self.steps += [self.mset, self.transfer]
 
     async def prepare(self) -> None:
         """Nothing is there but the accounts."""
@@ -245,4 +246,4 @@ class Worker:
         keys = await self.load.call("keys", self.storage.keys(prefix=f"{self.space}::key-"))
         for key in self.keys:
             held = self.load.possible[key]
-            assert (held - {None} if key in keys else None in held), (key, held)
+            assert held - {None} if key in keys else None in held, (key, held)

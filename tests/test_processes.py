@@ -118,6 +118,7 @@ FORK = """
         assert os.waitstatus_to_exitcode(status) == 0, status
 """
 
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_fork_before_opening(where: tuple[str, str]) -> None:
     run_script(

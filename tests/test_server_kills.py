@@ -26,7 +26,7 @@ def under_load(server: Places, seed: int, upset: Callable[[], None]) -> None:
 
     async def main() -> None:
         async with server.storage(**options) as storage:
-            load = Load(storage, seed)
+            load = Load(storage, seed, one_key_at_a_time=server.one_key_at_a_time)
             await load.run(CALLS, upset)
             assert load.done >= CALLS
             await load.check(storage)

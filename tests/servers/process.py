@@ -87,6 +87,9 @@ class Places:
     place_option: ClassVar[str]
     """The storage's option that names a place."""
 
+    one_key_at_a_time: ClassVar[bool] = False
+    """Whether there are no transactions, and no `mset` as a whole."""
+
     def __init__(self) -> None:
         self._numbers = itertools.count()
 
@@ -97,7 +100,7 @@ class Places:
 
     def options(self, **options: Any) -> dict[str, Any]:
         """A storage's arguments: those given, and a url and a place that no other storage has unless they are given."""
-        return {"url": self.url, self.place_option: f"place{next(self._numbers)}", **options}
+        return {"url": self.url, self.place_option: f"place{next(self._numbers):06}", **options}
 
     def storage(self, **options: Any) -> Storage:
         """An unopened storage, in a new place unless one is given. What is in a place goes with the server."""

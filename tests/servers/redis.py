@@ -98,7 +98,14 @@ class RedisCluster(Places):
 
     def __init__(self, *, durable: bool = True) -> None:
         super().__init__()
-        options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-require-full-coverage", "no")
+        options = (
+            "--cluster-enabled",
+            "yes",
+            "--cluster-node-timeout",
+            "2000",
+            "--cluster-require-full-coverage",
+            "no",
+        )
         self.nodes = [Redis(*options, durable=durable) for _ in range(3)]
 
     @property

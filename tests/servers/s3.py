@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import http.client
+import json
 import sys
 from pathlib import Path
 from typing import Any, ClassVar
 
-from .process import PASSWORD, USER, Server
+from .process import PASSWORD, STARTING, USER, Server
 
 BUCKET = "bucket"
 
@@ -17,6 +18,7 @@ class S3(Server):
 
     package: ClassVar[str] = "python3"
     place_option: ClassVar[str] = "place"
+    one_key_at_a_time: ClassVar[bool] = True
     as_nobody: ClassVar[bool] = False
 
     @property
@@ -38,11 +40,25 @@ class S3(Server):
         return [sys.executable, str(program), str(self.folder / "data"), str(self.port)]
 
     def answers(self) -> bool:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
         try:
-            connection.request("PUT", f"/{BUCKET}")
-            return connection.getresponse().status == 200
+            return self._request("PUT", f"/{BUCKET}") == 200
         except OSError:
             return False
+
+    def connections(self) -> int:
+        own, established = f"0100007F:{self.port:04X}", "01"
+        rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        return sum(row[1] == own and row[3] == established for row in rows)
+
+    def cut(self) -> None:
+        # The next request is done and not answered, the one after it is not even done.
+        faults = [{"fault": fault} for fault in ("lost", "drop")]
+        assert self._request("PUT", "/-/faults", json.dumps(faults)) == 200
+
+    def _request(self, method: str, path: str, body: str = "") -> int:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=STARTING)
+        try:
+            connection.request(method, path, body)
+            return connection.getresponse().status
         finally:
             connection.close()

@@ -23,7 +23,7 @@ class Capabilities:
         created_order: Listings sort by creation; else `SortOrder.CREATED_*` raises `UnsupportedOperationError`.
         max_key_bytes: Every key of at most so many bytes of UTF-8 is taken; for a view, the limit less the prefix that it
             puts before each key.
-        refused_key_bytes: Every longer key is refused; None where that is `max_key_bytes`.
+        longest_key_bytes: Every longer key is refused; between the two it depends on the key's characters.
     """
 
     transactions: bool = True
@@ -31,7 +31,12 @@ class Capabilities:
     spans_namespaces: bool = True
     created_order: bool = True
     max_key_bytes: int = 2048
-    refused_key_bytes: int | None = None
+    longest_key_bytes: int = 0
+
+    def __post_init__(self) -> None:
+        """Keys are refused by their length alone unless told otherwise."""
+        if not self.longest_key_bytes:
+            object.__setattr__(self, "longest_key_bytes", self.max_key_bytes)
 
 
 def requires(capability: str) -> Callable[[Test], Test]:

@@ -127,7 +127,7 @@ class Keys(Contract):
 
     @asynchronous
     async def test_an_invalid_key_is_refused(self, storage: Storage) -> None:
-        longest = self.capabilities.refused_key_bytes or self.capabilities.max_key_bytes
+        longest = self.capabilities.longest_key_bytes
         with every_case() as case:
             for problem, (key, word) in cases.invalid_keys(longest).items():
                 for name, operation in operations.KEYED.items():
