@@ -62,7 +62,7 @@ def redis_cluster() -> Iterator[RedisCluster]:
 
 @pytest.fixture(scope="session")
 def s3() -> Iterator[S3]:
-    with S3() as server:
+    with S3(durable=False) as server:
         yield server
 
 

@@ -16,8 +16,7 @@ class MariaDB(Server):
 
     def __init__(self, *, durable: bool = True) -> None:
         programs = {name: program(name, self.package) for name in ("mariadbd", "mariadb-install-db", "mariadb")}
-        super().__init__()
-        self.durable = durable
+        super().__init__(durable=durable)
         self.programs = programs
 
     @property

@@ -16,8 +16,7 @@ class Postgres(Server):
 
     def __init__(self, *, durable: bool = True) -> None:
         programs = {name: program(name, self.package) for name in ("postgres", "initdb", "psql", "pg_isready")}
-        super().__init__()
-        self.durable = durable
+        super().__init__(durable=durable)
         self.programs = programs
 
     @property

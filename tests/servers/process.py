@@ -54,6 +54,13 @@ def free_port() -> int:
                 return port
 
 
+def in_memory() -> str | None:
+    """A folder in memory, where files come and go fast; None where there is none, or too little room."""
+    folder = "/dev/shm"
+    roomy = os.access(folder, os.W_OK) and shutil.disk_usage(folder).free > 4 * 2**30
+    return folder if roomy else None
+
+
 def program(name: str, package: str) -> str:
     """The path of a server's program. Where it is missing the test ends here, with the package to install."""
     folders = [*sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True), *os.get_exec_path(), "/usr/sbin"]
@@ -158,10 +165,12 @@ class Server(Places):
     as_nobody: ClassVar[bool] = True
     """Whether it runs as another user where the tests run as root."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, durable: bool = True) -> None:
         super().__init__()
+        self.durable = durable
         self.port = free_port()
-        self.folder = Path(tempfile.mkdtemp(prefix=f"rrag-{type(self).__name__.lower()}-"))
+        parent = None if durable else in_memory()
+        self.folder = Path(tempfile.mkdtemp(prefix=f"rrag-{type(self).__name__.lower()}-", dir=parent))
         self._wrapper: subprocess.Popen[bytes] | None = None
         self.pid = 0
         if self._as_user():
@@ -220,14 +229,14 @@ class Server(Places):
                 assert time.monotonic() < end, self.log()
                 time.sleep(0.01)
             # Killed a moment ago, it may have left locks behind that its children still hold.
-            self._let_go(keep=True)
+            self._let_go()
             assert time.monotonic() < end, self.log()
             time.sleep(0.1)
 
     def kill(self) -> None:
         """Kills it with -9. What it wrote stays."""
         os.kill(self.pid, signal.SIGKILL)
-        self._let_go(keep=True)
+        self._let_go()
 
     def restart(self) -> None:
         """Starts it again after `kill`, on the same port and data."""
@@ -245,7 +254,7 @@ class Server(Places):
 
     def close(self) -> None:
         """Kills it and removes its folder."""
-        self._let_go(keep=False)
+        self._let_go()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def log(self) -> str:
@@ -276,10 +285,10 @@ class Server(Places):
         except OSError:
             return True
 
-    def _let_go(self, *, keep: bool) -> None:
+    def _let_go(self) -> None:
         wrapper, self._wrapper = self._wrapper, None
         if wrapper is not None:
-            wrapper.communicate(b"keep\n" if keep else b"\n", timeout=STARTING)
+            wrapper.communicate(b"keep\n", timeout=STARTING)
 
     def _signal_descendants(self, number: int) -> None:
         for pid in descendants(self.pid):

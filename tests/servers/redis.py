@@ -27,8 +27,7 @@ class Redis(Server):
 
     def __init__(self, *options: str, durable: bool = True) -> None:
         self.program = program("redis-server", self.package)
-        super().__init__()
-        self.durable = durable
+        super().__init__(durable=durable)
         self.settings = options
 
     @property
