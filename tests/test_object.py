@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 def capabilities(prefix: str) -> Capabilities:
     """A name has at most 1,024 bytes: a prefix, the key, some of whose characters take five for each of theirs, an end."""
     return Capabilities(
-        transactions=False, atomic_mset=False, max_key_bytes=150, longest_key_bytes=1_023 - len(prefix.encode())
+        transactions=False,
+        atomic_mset=False,
+        bulk=1_800,
+        max_key_bytes=150,
+        longest_key_bytes=1_023 - len(prefix.encode()),
     )
 
 

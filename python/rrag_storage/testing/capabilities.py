@@ -21,6 +21,7 @@ class Capabilities:
         spans_namespaces: Keys of several first-level namespaces are written in one step; else what would do that (`mset`,
             `mdelete`, transactions) raises `UnsupportedOperationError` and changes nothing.
         created_order: Listings sort by creation; else `SortOrder.CREATED_*` raises `UnsupportedOperationError`.
+        bulk: How many entries the tests of many pages write: more than a page of the backend holds.
         max_key_bytes: Every key of at most so many bytes of UTF-8 is taken; for a view, the limit less the prefix that it
             puts before each key.
         longest_key_bytes: Every longer key is refused; between the two it depends on the key's characters.
@@ -30,6 +31,7 @@ class Capabilities:
     atomic_mset: bool = True
     spans_namespaces: bool = True
     created_order: bool = True
+    bulk: int = 5_000
     max_key_bytes: int = 2048
     longest_key_bytes: int = 0
 
