@@ -198,7 +198,7 @@ mod tests {
             b"+OK\n",
             b":\r\n",
             b"*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n",
-            &[b'+'; 65_537],
+            &vec![b'+'; 65_537],
         ] {
             for step in [1, 3, 1_000_000] {
                 assert!(parse(bytes, step).is_err(), "{:?}", String::from_utf8_lossy(&bytes[..bytes.len().min(40)]));
