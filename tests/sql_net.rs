@@ -123,7 +123,7 @@ fn scheme(kind: Kind) -> &'static str {
 
 /// What accepts and never answers, and what answers with anything.
 fn no_server_at_all(kind: Kind) {
-    for says in [&b""[..], &[b'x'; 100_000], &[0xff; 100_000], &[0; 100_000]] {
+    for says in [vec![], vec![b'x'; 100_000], vec![0xff; 100_000], vec![0; 100_000]] {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         std::thread::spawn(move || {
@@ -131,7 +131,7 @@ fn no_server_at_all(kind: Kind) {
             for stream in listener.incoming() {
                 let mut stream = stream.unwrap();
                 // Whoever asked may have gone already.
-                let _ = stream.write_all(says);
+                let _ = stream.write_all(&says);
                 held.push(stream);
             }
         });
