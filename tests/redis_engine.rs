@@ -311,7 +311,7 @@ fn what_is_evicted_is_in_no_count() {
         let writes = (from..from + 1_000).map(write).collect();
         wait(engine.commit(Batch { writes, ..Batch::default() })).unwrap();
     }
-    assert_eq!(wait(engine.namespace_count(KeyRange::all(), 0)).unwrap(), 3);
+    assert_eq!(wait(engine.census(KeyRange::all(), 0)).unwrap().1, 3);
     // One of few, then all of a namespace and a third of many.
     let evict = |from: usize, every: usize| {
         let mut all = redis::pipe();
@@ -326,7 +326,7 @@ fn what_is_evicted_is_in_no_count() {
     let stats = wait(engine.stats(KeyRange::all())).unwrap();
     assert_eq!(stats.keys, 3_999);
     assert_eq!(wait(engine.count(KeyRange::all())).unwrap(), 3_999);
-    assert_eq!(wait(engine.namespace_count(KeyRange::all(), 0)).unwrap(), 2);
+    assert_eq!(wait(engine.census(KeyRange::all(), 0)).unwrap().1, 2);
 }
 
 #[test]
@@ -349,7 +349,7 @@ fn a_cluster_forgets_namespaces_that_stay_empty() {
     }
     let began = Instant::now();
     loop {
-        assert_eq!(wait(engine.namespace_count(KeyRange::all(), 0)).unwrap(), 1);
+        assert_eq!(wait(engine.census(KeyRange::all(), 0)).unwrap().1, 1);
         let left: Vec<String> = redis::cmd("ZRANGE").arg("rrag{tags}").arg(0).arg(-1).query(&mut raw).unwrap();
         if left == ["stays", "young"] {
             break;
