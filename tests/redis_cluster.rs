@@ -95,7 +95,7 @@ fn a_failover_is_gone_through() {
     }
     let mut cluster = Cluster::with_replicas(1);
     // The election takes the nodes a few seconds, and more on a busy machine.
-    let patient = RedisConfig { connection_timeout: Duration::from_secs(60), ..config(&cluster.url()) };
+    let patient = RedisConfig { connection_timeout: Duration::from_mins(1), ..config(&cluster.url()) };
     let engine = RedisEngine::new(patient, Clock::System).unwrap();
     for at in 0..30 {
         put(&engine, &format!("n{at}::k"), b"before").unwrap();

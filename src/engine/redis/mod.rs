@@ -211,13 +211,7 @@ impl Engine for RedisEngine {
     }
 
     fn census(&self, range: KeyRange, skip: usize) -> Answer<Result<(EngineStats, u64)>> {
-        self.with(|store| {
-            let counting = Arc::clone(&store);
-            store.run(async move {
-                let stats = Arc::clone(&counting).stats(range.clone()).await?;
-                Ok((stats, counting.namespace_count(range, skip).await?))
-            })
-        })
+        self.with(|store| store.run(Arc::clone(&store).census(range, skip)))
     }
 
     fn ping(&self) -> Answer<Result<()>> {

@@ -44,17 +44,20 @@ impl Store {
         Ok(self.sizes(&range, SAMPLES).await?.iter().map(|size| size.count).sum())
     }
 
-    /// How many distinct first segments there are past `skip` bytes of the keys of a range.
-    pub(super) async fn namespace_count(self: Arc<Self>, range: KeyRange, skip: usize) -> Result<u64> {
+    /// As [`Store::stats`], with the number of distinct first segments past `skip` bytes of the keys of a range.
+    pub(super) async fn census(self: Arc<Self>, range: KeyRange, skip: usize) -> Result<(EngineStats, u64)> {
         if !range.is_all() || skip > 0 {
-            return Ok(self.namespaces(range, skip, Some(1)).await?.len() as u64);
+            let stats = Arc::clone(&self).stats(range.clone()).await?;
+            return Ok((stats, self.namespaces(range, skip, Some(1)).await?.len() as u64));
         }
-        let sizes = self.sizes(&range, SAMPLES).await?;
+        let sizes = self.sizes(&range, MEASURED).await?;
+        let stats = self.figures(&sizes).await?;
         if self.layout.is_clustered() {
-            return Ok(sizes.iter().filter(|size| size.names.segment.is_some() && size.count > 0).count() as u64);
+            let held = sizes.iter().filter(|size| size.names.segment.is_some() && size.count > 0);
+            return Ok((stats, held.count() as u64));
         }
         match self.list(&scripts::SPACES, &self.layout.root(), Vec::new()).await? {
-            Value::Int(count) => Ok(count.unsigned_abs()),
+            Value::Int(count) => Ok((stats, count.unsigned_abs())),
             _ => Err(unexpected("a count")),
         }
     }
@@ -203,9 +206,14 @@ impl Store {
 
     /// Above a few hundred records the bytes are an estimate, from records evenly spread over the range.
     pub(super) async fn stats(self: Arc<Self>, range: KeyRange) -> Result<EngineStats> {
+        let sizes = self.sizes(&range, MEASURED).await?;
+        self.figures(&sizes).await
+    }
+
+    async fn figures(&self, sizes: &[Size]) -> Result<EngineStats> {
         let mut stats = EngineStats::default();
         let mut measured = 0;
-        for size in self.sizes(&range, MEASURED).await? {
+        for size in sizes {
             stats.keys += size.count;
             measured += size.measured;
             let estimate = u128::from(size.bytes) * u128::from(size.count) / u128::from(size.measured.max(1));
