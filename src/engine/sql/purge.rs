@@ -91,7 +91,9 @@ impl Ask for PurgeSome {
         let rows = connection.rows(table.statement(&text, vec![Arg::Int(now)])).await?;
         let keys = rows.iter().map(|row| row.bytes(0)).collect::<Outcome<Vec<&[u8]>>>()?;
         let mut changes = Changes::default();
-        keys.iter().for_each(|key| changes.add(key, -1));
+        for key in &keys {
+            changes.add(key, -1);
+        }
         if !keys.is_empty() {
             run_all(connection, table.remove(&keys)).await?;
         }
