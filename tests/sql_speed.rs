@@ -31,7 +31,9 @@ fn median(mut of: Vec<f64>) -> f64 {
 }
 
 fn all<T: Send + 'static>(answers: Vec<Answer<Result<T>>>) {
-    answers.into_iter().for_each(|answer| drop(wait(answer).unwrap()));
+    for answer in answers {
+        drop(wait(answer).unwrap());
+    }
 }
 
 /// One round of every operation, in microseconds an operation.
@@ -119,7 +121,7 @@ fn served(kind: Kind) {
 fn load(engine: &Arc<SqlEngine>, from: u32, to: u32, per_namespace: u32) {
     for start in (from..to).step_by(5_000) {
         let put = |i: u32| {
-            let expires_at = (i % 3 == 0).then(|| Clock::System.now_ms() + 86_400_000);
+            let expires_at = i.is_multiple_of(3).then(|| Clock::System.now_ms() + 86_400_000);
             let name = format!("n{:05}::k{i}", i / per_namespace);
             (key(&name), Write::Put(record(u64::from(i) + 1, Clock::System.stamp(), expires_at, &body(i)[..40])))
         };

@@ -74,9 +74,8 @@ pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     loop {
         let turn = NEXT.fetch_add(1, Ordering::Relaxed).wrapping_mul(7);
-        let port = 15_000
-            + u16::try_from(std::process::id() % 65_536).unwrap_or_default().wrapping_mul(131).wrapping_add(turn)
-                % 15_000;
+        let own = u16::try_from(std::process::id() % 15_000).unwrap();
+        let port = 15_000 + own.wrapping_mul(131).wrapping_add(turn) % 15_000;
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return port;
         }

@@ -130,7 +130,7 @@ impl Ask for RemoveRange {
         let (condition, args) = within(&self.0);
         let (space, int) = (counts::space_of(r#""key""#, table.dialect), int(table.dialect));
         let text = format!(
-            r"SELECT {space} AS s, CAST(COUNT(*) AS {int}), CAST(COUNT(CASE WHEN {LIVE} THEN 1 END) AS {int})
+            "SELECT {space} AS s, CAST(COUNT(*) AS {int}), CAST(COUNT(CASE WHEN {LIVE} THEN 1 END) AS {int})
                FROM {t} WHERE {condition} GROUP BY s {lock}"
         );
         let mut with_time = vec![Arg::Int(core.clock.now_ms())];
