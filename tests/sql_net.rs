@@ -173,7 +173,7 @@ impl Proxy {
                 ] {
                     let first = Arc::clone(&first);
                     std::thread::spawn(move || {
-                        let mut bytes = [0; 65_536];
+                        let mut bytes = vec![0; 65_536];
                         while let Ok(count @ 1..) = from.read(&mut bytes) {
                             if number >= first.load(Ordering::SeqCst) && to.write_all(&bytes[..count]).is_err() {
                                 break;
@@ -204,7 +204,9 @@ fn half_open(kind: Kind) {
     put(&engine, "k", b"v").unwrap();
     // Several connections are idle.
     let counts: Vec<_> = (0..8).map(|_| engine.count(KeyRange::prefix("k"))).collect();
-    counts.into_iter().for_each(|answer| assert_eq!(wait(answer).unwrap(), 1));
+    for answer in counts {
+        assert_eq!(wait(answer).unwrap(), 1);
+    }
     let counted = wait(incrementing(&engine, "n")).unwrap();
     for write_first in [false, true] {
         proxy.stall();
