@@ -919,6 +919,12 @@ class ObjectStorage(Storage):
 
     Raises:
         ConfigurationError: (a ValueError) an option or a url that can't be used; the message says which.
+
+    >>> import tempfile
+    >>> s = ObjectStorage("file://" + tempfile.mkdtemp()).sync
+    >>> s.set("greeting", "hello")
+    >>> s.get("greeting")
+    'hello'
     """
 
     def __new__(
