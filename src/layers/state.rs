@@ -191,26 +191,6 @@ impl State {
         name: Name<'_>,
         opened: Opened,
     ) -> Result<Option<Record>> {
-        self.resolve_with(engine, name, opened, !self.layers.allow_unencrypted).await
-    }
-
-    /// The same for what need not be sealed.
-    pub(super) async fn resolve_any<E: Engine + ?Sized>(
-        &self,
-        engine: &E,
-        name: Name<'_>,
-        opened: Opened,
-    ) -> Result<Option<Record>> {
-        self.resolve_with(engine, name, opened, false).await
-    }
-
-    async fn resolve_with<E: Engine + ?Sized>(
-        &self,
-        engine: &E,
-        name: Name<'_>,
-        opened: Opened,
-        sealed: bool,
-    ) -> Result<Option<Record>> {
         let key = name.key;
         let mut opened = opened;
         loop {
@@ -224,7 +204,7 @@ impl State {
                     self.dictionary(engine, id, key).await?;
                     self.unpacked(key, record)?
                 }
-                Opened::Elsewhere(meta, pointer) => match self.fetch(engine, name, &pointer, sealed).await? {
+                Opened::Elsewhere(meta, pointer) => match self.fetch(engine, name, &pointer).await? {
                     Some(body) => self.unpacked(key, Record { meta, body: body.into() })?,
                     None => return Ok(None),
                 },
@@ -238,15 +218,12 @@ impl State {
         engine: &E,
         name: Name<'_>,
         pointer: &Pointer,
-        sealed: bool,
     ) -> Result<Option<Vec<u8>>> {
         let key = name.key;
         self.prepare(engine).await?;
         let Some(body) = self.payload(name, pointer).await? else { return Ok(None) };
         let frame = Frame::parse(&body).map_err(|damage| damage.under(key))?;
-        if sealed {
-            self.check_sealed(&frame, key)?;
-        }
+        self.check_sealed(&frame, key)?;
         if frame.key_id.is_none() {
             return Ok(Some(body));
         }
