@@ -21,12 +21,13 @@ import adapters
 import growth
 import machine
 import report
+import servers
 from adapters.base import Adapter
 from measure import Results, progress, run_stage
 from wanted import Findings
 from workloads import Workload, stages
 
-SUITES = ("memory", "disk")
+SUITES = ("memory", "disk", *servers.SERVERS)
 SIZES = (32, 100)
 """Characters of the strs that growth is measured with; the prefix listings are taken at the last."""
 
@@ -42,14 +43,23 @@ def main() -> int:
     absent: list[adapters.Absent] = []
     ran: dict[str, list[Workload]] = {}
     grown: dict[tuple[str, int], growth.Growth] = {}
-    plan = stages(options.listing)
     for suite in SUITES if options.suite == "all" else (options.suite,):
-        found, absent = adapters.load(suite)
+        found, unavailable = adapters.load(suite)
+        absent += unavailable
         chosen = [each for each in found if not options.only or each.name in options.only]
+        plan = stages(suite, options.listing)
+        try:
+            with servers.running(suite) as server:
+                if server is not None:
+                    surroundings.append((f"server of suite {suite}", server.version()))
+                for stage in plan:
+                    measuring = run_stage(chosen, stage, server, options.rounds, options.target, results)
+                    run_in_loop(measuring, uvloop=options.uvloop)
+        except servers.Missing as missing:
+            absent.append(adapters.Absent(f"suite {suite}", f"no program {missing}"))
+            continue
         contenders += chosen
         ran[suite] = [workload for stage in plan for workload in stage]
-        for stage in plan:
-            run_in_loop(run_stage(chosen, stage, options.rounds, options.target, results), uvloop=options.uvloop)
         if suite == "memory":
             grown = measure_growth(chosen, options, results)
     if unknown := set(options.only or ()) - {each.name for each in contenders}:

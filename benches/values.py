@@ -13,6 +13,7 @@ KINDS = {
     "dict": "200-byte dict",
     "chunk": "4 KB chunk with metadata",
     "vector": "1536-d float32 vector",
+    "large": "1 MB of bytes",
 }
 WORDS = (
     "storage",
@@ -33,7 +34,7 @@ WORDS = (
 
 def make(kind: str, number: int) -> Any:
     """The value of a kind and a number."""
-    return {"str": _str, "dict": _dict, "chunk": _chunk, "vector": _vector}[kind](number)
+    return {"str": _str, "dict": _dict, "chunk": _chunk, "vector": _vector, "large": _large}[kind](number)
 
 
 def same(found: Any, wanted: Any) -> bool:
@@ -80,6 +81,10 @@ def _chunk(number: int) -> dict[str, Any]:
 
 def _vector(number: int) -> Any:
     return numpy.random.default_rng(number).standard_normal(1536, dtype=numpy.float32)
+
+
+def _large(number: int) -> bytes:
+    return random.Random(number).randbytes(1_000_000)
 
 
 def _text(rng: random.Random, length: int) -> str:

@@ -32,6 +32,11 @@ class Findings:
         """How a contender is called in a table."""
         return next((each.label for each in self.contenders if each.name == contender), contender)
 
+    def quickest(self, contenders: tuple[str, ...], workload: Id) -> str | None:
+        """The quickest of these; None where none was measured."""
+        measured = [(time, name) for name in contenders if (time := self.median(name, workload)) is not None]
+        return min(measured)[1] if measured else None
+
     def best_peer(self, durability: str, workload: Id) -> str | None:
         """The quickest of those that leave the event loop free, with the same durability; None if there is none."""
         peers = [
@@ -39,8 +44,7 @@ class Findings:
             for each in self.contenders
             if not each.ours and each.blocks_loop == NEVER and each.suite == "disk" and each.durability == durability
         ]
-        measured = [(time, name) for name in peers if (time := self.median(name, workload)) is not None]
-        return min(measured)[1] if measured else None
+        return self.quickest(tuple(peers), workload)
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,9 @@ def verdicts(suites: list[str], found: Findings) -> list[Verdict]:
         rows += _memory(found)
     if "disk" in suites:
         rows += _disk(found)
+    for suite in ("postgres", "mysql", "redis", "objects"):
+        if suite in suites:
+            rows += _server(found, suite)
     return rows
 
 
@@ -140,4 +147,62 @@ def _disk(found: Findings) -> list[Verdict]:
             _ratio(found, f"SQLite {suffix.upper()}: {what}", limit, ours, peer, (name, "dict"), note)
             for what, name, limit, peer, note in wishes
         ]
+    return rows
+
+
+DRIVERS = ("asyncpg-pool", "psycopg-pool")
+CLIENTS = ("redis-py", "valkey-glide")
+OBSTORE = ("obstore",)
+
+SERVERS: dict[str, tuple[str, str, tuple[tuple[str, str, str, float, tuple[str, ...]], ...]]] = {
+    "postgres": (
+        "PostgreSQL",
+        "rrag-postgres",
+        (
+            ("one get", "W1 get", "dict", 1.0, ("asyncpg-pool",)),
+            ("one set", "W2 set", "dict", 1.0, ("asyncpg-pool",)),
+            ("gather of 100 gets", "W3 gather get", "dict", 0.7, ("langgraph-postgres",)),
+            ("gather of 100 sets", "W3 gather set", "dict", 0.7, ("langgraph-postgres",)),
+            ("gather of 100 gets", "W3 gather get", "dict", 0.25, DRIVERS),
+            ("gather of 100 sets", "W3 gather set", "dict", 0.25, DRIVERS),
+        ),
+    ),
+    "mysql": (
+        "MariaDB",
+        "rrag-mysql",
+        (
+            ("gather of 100 gets", "W3 gather get", "dict", 0.4, ("asyncmy-pool",)),
+            ("gather of 100 sets", "W3 gather set", "dict", 0.4, ("asyncmy-pool",)),
+        ),
+    ),
+    "redis": (
+        "Redis",
+        "rrag-redis",
+        (
+            ("one get", "W1 get", "dict", 1.0, ("redis-py",)),
+            ("gather of 100 gets", "W3 gather get", "dict", 0.8, ("valkey-glide",)),
+            ("gather of 100 sets", "W3 gather set", "dict", 0.8, ("valkey-glide",)),
+            ("keys of a namespace", "W5 keys", "dict", 0.1, CLIENTS),
+        ),
+    ),
+    "objects": (
+        "object store",
+        "rrag-objects",
+        (
+            ("gather of 64 gets of 1 MB", "W6 gather get", "large", 1.0, OBSTORE),
+            ("gather of 64 sets of 1 MB", "W6 gather set", "large", 1.0, OBSTORE),
+        ),
+    ),
+}
+"""For each suite what it is called, our contender, and wishes: what, workload, kind of value, limit, peers."""
+
+
+def _server(found: Findings, suite: str) -> list[Verdict]:
+    """The wishes of a suite on a server, each against the quickest of the peers that it names."""
+    title, ours, wishes = SERVERS[suite]
+    rows = []
+    for what, name, kind, limit, peers in wishes:
+        note = ", the quickest client" if len(peers) > 1 else ""
+        peer = found.quickest(peers, (name, kind))
+        rows.append(_ratio(found, f"{title}: {what}", limit, ours, peer, (name, kind), note))
     return rows

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy
+from servers.base import Server
+from servers.s3 import ObjectStore
 
 # Isolation: whether a caller that changes its own object, or one it was handed, changes what is stored.
 SHARING = "sharing"
@@ -40,6 +42,8 @@ class Adapter:
     isolation: ClassVar[str] = ISOLATING
     durability: ClassVar[str] = NO_DURABILITY
     blocks_loop: ClassVar[str] = NEVER
+    concurrent: ClassVar[bool] = True
+    """Whether it takes a call while another is under way."""
     ours: ClassVar[bool] = False
     floor: ClassVar[str] = ""
     """The contender that this one's ratios are taken to."""
@@ -51,6 +55,19 @@ class Adapter:
     keys: Callable[[str], Awaitable[list[str]]] | None = None
     count: Callable[[str], Awaitable[int]] | None = None
     prefix: Callable[[str], Awaitable[list[str]]] | None = None
+
+    server: Server | None = None
+    """The suite's server, for those that have one."""
+
+    def place(self) -> str:
+        """The url of an empty place on the server."""
+        assert self.server is not None
+        return self.server.fresh(self.name)
+
+    def endpoint(self) -> str:
+        """The address of an object store."""
+        assert isinstance(self.server, ObjectStore)
+        return self.server.endpoint
 
     async def open(self, directory: Path, kind: str) -> None:
         """Open an empty store, in `directory` where it needs one, for values of `kind`."""
