@@ -1754,7 +1754,8 @@ class Compression:
         """zstd with a dictionary of what `samples` have in common, for many small values that are alike.
 
         Give it some hundreds of typical values, and the storage a small `compression_threshold`. The dictionary is
-        stored with the data, so that a storage opened without it reads what was compressed with it. Each call makes
+        made of pieces of the samples. It is stored with the data, encrypted as they are, so that a storage opened
+        without it reads what was compressed with it. Each call makes
         another dictionary: train once, and keep `dictionary` for the next time.
 
         Raises:
