@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import machine
+import stored
 from adapters import Absent
 from adapters.base import DURABILITY, Adapter
 from measure import Timing
@@ -23,7 +24,7 @@ better.
   each call as often as fits into {target:.0f} ms, after a warm-up. Garbage is collected before each sample and not during it.
 - A time is that of one operation. ×floor is its ratio to the floor of its class: the dict for contenders that share objects,
   dict + pickle for those in memory that isolate, raw sqlite3 of the same durability on disk, a driver's one connection on a
-  SQL server, redis-py, obstore.
+  SQL server, redis-py, obstore; in the suite on layers, rrag_storage without any.
 - Each set writes a value that differs from the stored one. Answers are compared with what was stored, outside the timed part,
   in every round; so is whether a contender isolates as it says.
 - *Sharing*: the store hands out the caller's own object, so that changing it changes what is stored. *Isolating*: it keeps a
@@ -76,6 +77,8 @@ def page(run: Run) -> str:
         parts += [f"## Suite {suite}", *_tables(suite, workloads, run.found)]
         if suite == "memory":
             parts += _growth(run.found, run.sizes)
+        if suite == "layers":
+            parts += _stored(run.found)
     parts += ["## Where rrag_storage is slower", *_losses(run.suites, run.found)]
     if run.found.results.failures:
         parts += ["## What failed", "\n".join(f"- {failure}" for failure in run.found.results.failures)]
@@ -194,6 +197,24 @@ def _growth(found: Findings, sizes: Sequence[int]) -> list[str]:
         f"there, the keys of a prefix that 1,000 of {small} and of {large} keys share."
     )
     return ["### Growth, and prefix listing of 1,000 keys", text, table(head, rows)]
+
+
+def _stored(found: Findings) -> list[str]:
+    """The bytes an entry of each contender, and beside them what part of its own plain form that is."""
+    rows = []
+    for contender in (each for each in found.contenders if each.suite == "layers"):
+        row = [_name(contender)]
+        for kind in stored.KINDS:
+            mine = found.stored[contender.name, kind]
+            plain = found.stored.get(("-".join([*contender.name.split("-")[:2], "none"]), kind))
+            row += [f"{mine:,.0f}", digits(mine / plain) if plain else "–"]
+        rows.append(row)
+    text = (
+        f"What {stored.ENTRIES:,} entries take, keys included: on disk the files after closing, in memory what the store says "
+        "that it holds (of py-key-value's MemoryStore the JSON texts alone)."
+    )
+    head = ("contender", *(cell for kind in stored.KINDS for cell in (KINDS[kind], "×none")))
+    return ["### Bytes stored for an entry", text, table(head, rows)]
 
 
 def _losses(suites: dict[str, list[Workload]], found: Findings) -> list[str]:

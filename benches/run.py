@@ -22,12 +22,13 @@ import growth
 import machine
 import report
 import servers
+import stored
 from adapters.base import Adapter
 from measure import Results, progress, run_stage
 from wanted import Findings
 from workloads import Workload, stages
 
-SUITES = ("memory", "disk", *servers.SERVERS)
+SUITES = ("memory", "disk", "layers", *servers.SERVERS)
 SIZES = (32, 100)
 """Characters of the strs that growth is measured with; the prefix listings are taken at the last."""
 
@@ -43,6 +44,7 @@ def main() -> int:
     absent: list[adapters.Absent] = []
     ran: dict[str, list[Workload]] = {}
     grown: dict[tuple[str, int], growth.Growth] = {}
+    held: stored.Stored = {}
     for suite in SUITES if options.suite == "all" else (options.suite,):
         found, unavailable = adapters.load(suite)
         absent += unavailable
@@ -62,6 +64,8 @@ def main() -> int:
         ran[suite] = [workload for stage in plan for workload in stage]
         if suite == "memory":
             grown = measure_growth(chosen, options, results)
+        if suite == "layers":
+            held = asyncio.run(stored.measure(chosen))
     if unknown := set(options.only or ()) - {each.name for each in contenders}:
         print(f"--only: no such contender in this suite, or absent: {', '.join(sorted(unknown))}", file=sys.stderr)
     progress("")
@@ -70,7 +74,7 @@ def main() -> int:
     run = report.Run(
         command=shlex.join(["python", "benches/run.py", *sys.argv[1:]]),
         suites=ran,
-        found=Findings(contenders, results, grown),
+        found=Findings(contenders, results, grown, held),
         absent=absent,
         machine=surroundings,
         rounds=options.rounds,

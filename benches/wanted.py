@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from adapters.base import FSYNC, NEVER, WAL_NORMAL, Adapter
 from growth import Growth
 from measure import Results, Timing
+from stored import Stored
 
 Id = tuple[str, str]
 
@@ -18,6 +19,7 @@ class Findings:
     contenders: list[type[Adapter]]
     results: Results
     growth: dict[tuple[str, int], Growth]
+    stored: Stored
 
     def timing(self, contender: str, workload: Id) -> Timing | None:
         """What one contender took; None where it was not measured."""
@@ -73,6 +75,8 @@ def verdicts(suites: list[str], found: Findings) -> list[Verdict]:
         rows += _memory(found)
     if "disk" in suites:
         rows += _disk(found)
+    if "layers" in suites:
+        rows += _layers(found)
     for suite in ("postgres", "mysql", "redis", "objects"):
         if suite in suites:
             rows += _server(found, suite)
@@ -147,6 +151,25 @@ def _disk(found: Findings) -> list[Verdict]:
             _ratio(found, f"SQLite {suffix.upper()}: {what}", limit, ours, peer, (name, "dict"), note)
             for what, name, limit, peer, note in wishes
         ]
+    return rows
+
+
+def _layers(found: Findings) -> list[Verdict]:
+    rows = []
+    for place, title in (("memory", "in memory"), ("sqlite", "SQLite")):
+        for word, name in (("get", "W1 get"), ("set", "W2 set")):
+            one, other = (found.timing(f"rrag-{place}-{layer}", (name, "text")) for layer in ("encrypted", "none"))
+            added = ((one.median - other.median) * 1e6, (one.low - other.low) * 1e6) if one and other else (None, None)
+            what = f"{title}: what encryption adds to a {word} of 4 KB"
+            rows.append(Verdict(what, 3, " µs", *added, "the same without"))
+    for ours, peer, title in (("memory", "memory", "in memory"), ("sqlite", "disk", "SQLite")):
+        for layer, wrapper in (("zstd", "gzip"), ("encrypted", "fernet"), ("zstd-encrypted", "gzip-fernet")):
+            for kind, size in (("text", "4 KB of text"), ("vector", "a vector")):
+                for word, name in (("get", "W1 get"), ("set", "W2 set")):
+                    what = f"{title}: {word} of {size}, {layer.replace('-', ' + ')}"
+                    rows.append(
+                        _ratio(found, what, 0.2, f"rrag-{ours}-{layer}", f"pykv-{peer}-{wrapper}", (name, kind))
+                    )
     return rows
 
 

@@ -297,6 +297,8 @@ def stages(suite: str, listing_total: int) -> list[list[Workload]]:
     short: list[Workload] = [workload("dict") for workload in (GetOneByOne, SetOneByOne, GetGathered, SetGathered)]
     if suite == "objects":
         return [short, [GetLargeGathered("large"), SetLargeGathered("large")]]
+    if suite == "layers":
+        return [[GetOneByOne(kind), SetOneByOne(kind)] for kind in ("text", "vector")]
     whole: list[Workload] = [*short, *(workload("dict") for workload in (GetMany, SetMany))]
     listing: list[Workload] = [KeysOfNamespace("dict", listing_total), CountOfNamespace("dict", listing_total)]
     if suite not in ("memory", "disk"):

@@ -10,6 +10,7 @@ from .base import Adapter
 MODULES = {
     "memory": ("dict_async", "dict_pickle", "langgraph_memory", "pykv_memory", "rrag"),
     "disk": ("raw_sqlite", "aiosqlite_by_hand", "diskcache_direct", "langgraph_sqlite", "pykv_disk", "rrag"),
+    "layers": ("pykv_layers", "rrag_layers"),
     "postgres": ("asyncpg_by_hand", "psycopg_by_hand", "langgraph_postgres", "rrag_servers"),
     "mysql": ("asyncmy_by_hand", "rrag_servers"),
     "redis": ("redis_py", "valkey_glide", "rrag_servers"),

@@ -76,6 +76,10 @@ class Adapter:
     async def close(self) -> None:
         """Release what `open` took."""
 
+    async def held(self) -> int | None:
+        """The bytes that it holds; None where the files in its directory are what counts."""
+        return None
+
     async def fill(self, namespace: str, items: dict[str, Any]) -> None:
         """Store `items` in a namespace, for `keys` and `count`."""
         await self.mset({f"{namespace}::{name}": value for name, value in items.items()})
@@ -115,5 +119,6 @@ DICT_FORM: dict[str, Form] = {
     "dict": (_same, _same),
     "chunk": (_same, _same),
     "vector": (wrap, unwrap),
+    "text": (wrap, unwrap),
 }
 JSON_FORM: dict[str, Form] = {**DICT_FORM, "vector": (_vector_to_json, _vector_from_json)}

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use super::compression::{Compression, Dictionary, dictionary_of, unpack};
+use super::dictionaries;
 use super::encryption::{StorageId, payload_context, record_context, seal, unseal};
 use super::hidden::Hider;
 use super::key_ring::fill;
@@ -17,8 +18,6 @@ use crate::sync::lock;
 
 /// The name of the attribute that tells a storage from all others.
 const STORAGE_ID: &str = "storage-id";
-/// What the name of a dictionary's attribute starts with.
-const DICTIONARY: &str = "zstd-dictionary-";
 
 /// The layers of one storage.
 pub(super) struct State {
@@ -84,16 +83,6 @@ impl State {
         if self.id.get().is_some() {
             return Ok(());
         }
-        if let Some(Compression::Dictionary { dictionary, .. }) = &self.layers.compression {
-            let name = format!("{DICTIONARY}{}", dictionary.id());
-            let stored = engine.attribute(&name, Some(dictionary.bytes().to_vec())).await?;
-            if stored.as_deref() != Some(dictionary.bytes()) {
-                return Err(Error::Configuration(format!(
-                    "this storage holds another dictionary with the id {}; train one anew",
-                    dictionary.id()
-                )));
-            }
-        }
         let mut proposed = StorageId::default();
         fill(&mut proposed)?;
         let stored = engine.attribute(STORAGE_ID, Some(proposed.to_vec())).await?;
@@ -101,6 +90,9 @@ impl State {
             key: String::new(),
             reason: "the storage's id has not 16 bytes".to_owned(),
         })?;
+        if let Some(Compression::Dictionary { dictionary, .. }) = &self.layers.compression {
+            dictionaries::store(engine, &id, self.layers.keys.as_deref(), dictionary).await?;
+        }
         if let (true, Some(keys)) = (self.layers.hide_keys, &self.layers.keys) {
             let _ = self.hider.set(Hider::load(engine, &id, keys).await?);
         }
@@ -122,10 +114,10 @@ impl State {
         if let Some(known) = lock(&self.dictionaries).get(&id) {
             return Ok(Arc::clone(known));
         }
-        let missing = |reason: &str| Error::Corrupted { key: key.to_owned(), reason: reason.to_owned() };
-        let stored = engine.attribute(&format!("{DICTIONARY}{id}"), None).await?;
-        let bytes = stored.ok_or_else(|| missing("the dictionary that it was compressed with is not there"))?;
-        let dictionary = Arc::new(Dictionary::new(bytes).map_err(|_| missing("its dictionary is damaged"))?);
+        self.prepare(engine).await?;
+        let keys = self.layers.keys.as_deref();
+        let believes_plain = keys.is_none() || self.layers.allow_unencrypted;
+        let dictionary = Arc::new(dictionaries::load(engine, self.id()?, keys, believes_plain, id, key).await?);
         lock(&self.dictionaries).insert(id, Arc::clone(&dictionary));
         Ok(dictionary)
     }
@@ -191,26 +183,6 @@ impl State {
         name: Name<'_>,
         opened: Opened,
     ) -> Result<Option<Record>> {
-        self.resolve_with(engine, name, opened, !self.layers.allow_unencrypted).await
-    }
-
-    /// The same for what need not be sealed.
-    pub(super) async fn resolve_any<E: Engine + ?Sized>(
-        &self,
-        engine: &E,
-        name: Name<'_>,
-        opened: Opened,
-    ) -> Result<Option<Record>> {
-        self.resolve_with(engine, name, opened, false).await
-    }
-
-    async fn resolve_with<E: Engine + ?Sized>(
-        &self,
-        engine: &E,
-        name: Name<'_>,
-        opened: Opened,
-        sealed: bool,
-    ) -> Result<Option<Record>> {
         let key = name.key;
         let mut opened = opened;
         loop {
@@ -224,7 +196,7 @@ impl State {
                     self.dictionary(engine, id, key).await?;
                     self.unpacked(key, record)?
                 }
-                Opened::Elsewhere(meta, pointer) => match self.fetch(engine, name, &pointer, sealed).await? {
+                Opened::Elsewhere(meta, pointer) => match self.fetch(engine, name, &pointer).await? {
                     Some(body) => self.unpacked(key, Record { meta, body: body.into() })?,
                     None => return Ok(None),
                 },
@@ -238,15 +210,12 @@ impl State {
         engine: &E,
         name: Name<'_>,
         pointer: &Pointer,
-        sealed: bool,
     ) -> Result<Option<Vec<u8>>> {
         let key = name.key;
         self.prepare(engine).await?;
         let Some(body) = self.payload(name, pointer).await? else { return Ok(None) };
         let frame = Frame::parse(&body).map_err(|damage| damage.under(key))?;
-        if sealed {
-            self.check_sealed(&frame, key)?;
-        }
+        self.check_sealed(&frame, key)?;
         if frame.key_id.is_none() {
             return Ok(Some(body));
         }
