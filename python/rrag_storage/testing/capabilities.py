@@ -19,12 +19,17 @@ class Capabilities:
         transactions: `transaction()` and `transact()` work; else they raise `UnsupportedOperationError`.
         atomic_mset: Nobody sees an `mset` half done, and a concurrent one never mixes with it.
         created_order: Listings sort by creation; else `SortOrder.CREATED_*` raises `UnsupportedOperationError`.
+        listings: What a storage holds can be listed, and counted and cleared in part; else `UnsupportedOperationError` is
+            raised by what looks for keys: a storage with `hide_keys`.
+        stored_in_full: A value takes its bytes in the backend itself: it is not compressed, nor stored elsewhere.
         max_key_bytes: The longest key in bytes of UTF-8; for a view, less the prefix that it puts before each key.
     """
 
     transactions: bool = True
     atomic_mset: bool = True
     created_order: bool = True
+    listings: bool = True
+    stored_in_full: bool = True
     max_key_bytes: int = 2048
 
 
@@ -40,7 +45,8 @@ def requires_not(capability: str) -> Callable[[Test], Test]:
 
 def _mark(capability: str, *, wanted: bool) -> Callable[[Test], Test]:
     def mark(test: Test) -> Test:
-        test.storage_capability = (capability, wanted)  # type: ignore[attr-defined]
+        needed = (*getattr(test, "storage_capabilities", ()), (capability, wanted))
+        test.storage_capabilities = needed  # type: ignore[attr-defined]
         return test
 
     return mark
@@ -48,5 +54,5 @@ def _mark(capability: str, *, wanted: bool) -> Callable[[Test], Test]:
 
 def applies(test: object, capabilities: Capabilities) -> bool:
     """Whether a backend with these capabilities runs `test`."""
-    needed = getattr(test, "storage_capability", None)
-    return needed is None or bool(getattr(capabilities, needed[0])) is needed[1]
+    needed = getattr(test, "storage_capabilities", ())
+    return all(bool(getattr(capabilities, capability)) is wanted for capability, wanted in needed)
