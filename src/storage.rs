@@ -13,7 +13,7 @@ use smallvec::smallvec;
 
 use crate::answer::{Answer, attempt};
 use crate::clock::Clock;
-use crate::codec::{self, Encoded, Kind};
+use crate::codec::{self, Encoded, Frame, Kind};
 use crate::engine::{
     Announced, Batch, Change, ChangeFn, Check, Commit, Engine, EngineStats, KeyRange, Meta, NewRecord, Page, Record,
     Rotated, Scan, Write,
@@ -393,10 +393,12 @@ pub(crate) fn new_version() -> u64 {
 /// The integer in `record`, 0 where there is none; `key` is for the error.
 pub(crate) fn integer_of(key: &str, record: Option<&Record>) -> Result<BigInt> {
     let Some(record) = record else { return Ok(BigInt::ZERO) };
-    let (kind, payload) = codec::open(&record.body).map_err(|damage| damage.under(key))?;
+    // A value that lives elsewhere says what kind it is, too.
+    let kind = Frame::parse(&record.body).map_err(|damage| damage.under(key))?.kind;
     if kind != Kind::Integer {
         return Err(Error::WrongKind { key: key.to_owned(), found: kind.name(), wanted: Kind::Integer.name() });
     }
+    let (kind, payload) = codec::open(&record.body).map_err(|damage| damage.under(key))?;
     match MemoryValue::decode(kind, payload).map_err(|damage| damage.under(key))? {
         MemoryValue::Integer(integer) => Ok(integer.to_big()),
         _ => Err(Error::Corrupted { key: key.to_owned(), reason: "its kind is not that of its value".to_owned() }),

@@ -241,6 +241,7 @@ class Atomicity(Contract):
         in_threads(4, write)
         assert len(set(storage.sync.mget(keys))) == 1
 
+    @requires("listings")
     @requires("atomic_mset")
     @pytest.mark.parametrize("read", ["mget", "get_entries", "items"])
     def test_nobody_sees_an_mset_half_done(self, storage: Storage, read: str) -> None:
@@ -261,6 +262,7 @@ class Atomicity(Contract):
 
         in_threads(3, work)
 
+    @requires("listings")
     def test_writes_of_many_loops_are_all_there(self, storage: Storage) -> None:
         def write(thread: int) -> None:
             async def main() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from rrag_storage import Storage
 from rrag_storage.testing import operations
+from rrag_storage.testing.capabilities import requires
 from rrag_storage.testing.loops import asynchronous, cancelled_at, run
 
 from .base import Contract
@@ -44,6 +45,7 @@ class Cancellation(Contract):
         """The keys that one write writes as a whole."""
         return PAIR if self.capabilities.atomic_mset else PAIR[:1]
 
+    @requires("listings")
     @asynchronous
     async def test_cancelled_before_it_started(self, storage: Storage) -> None:
         for name, operation in operations.ALL.items():
@@ -55,6 +57,7 @@ class Cancellation(Contract):
                 await task
             assert [entry async for entry in storage.entries()] == before, name
 
+    @requires("listings")
     @asynchronous
     async def test_cancelled_at_every_await(self, storage: Storage) -> None:
         async def transfer(tx: Any) -> None:
@@ -140,6 +143,7 @@ class Cancellation(Contract):
         await write
         assert await storage.mget(PAIR) == [7, 7]
 
+    @requires("listings")
     @asynchronous
     async def test_a_cancelled_iteration(self, storage: Storage) -> None:
         await storage.mset({f"key-{number:04}": number for number in range(3_000)})

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from rrag_storage import InvalidKeyError, Storage, StorageError
 from rrag_storage.testing import cases, operations, reference, strategies
+from rrag_storage.testing.capabilities import requires
 from rrag_storage.testing.loops import asynchronous, every_case
 
 from .base import Contract
@@ -21,6 +22,7 @@ VALUES = {key: f"value of {key!r}" for key in cases.KEYS}
 class Keys(Contract):
     """The tables of keys, prefixes and refused keys of `rrag_storage.testing.cases`."""
 
+    @requires("listings")
     @asynchronous
     async def test_a_key_is_found_under_its_own_name(self, storage: Storage) -> None:
         with every_case() as case:
@@ -54,6 +56,7 @@ class Keys(Contract):
             assert await storage.get(key) is None
         assert await storage.count() == 0
 
+    @requires("listings")
     @asynchronous
     async def test_keys_are_sorted_by_code_point(self, storage: Storage) -> None:
         await self.fill(storage, VALUES)
@@ -61,6 +64,7 @@ class Keys(Contract):
         assert [key async for key, _ in storage.items()] == sorted(VALUES)
         assert [entry.key async for entry in storage.entries()] == sorted(VALUES)
 
+    @requires("listings")
     @asynchronous
     async def test_a_prefix_is_literal(self, storage: Storage) -> None:
         await self.fill(storage, VALUES)
@@ -69,6 +73,7 @@ class Keys(Contract):
             assert await storage.keys(prefix=prefix) == wanted, prefix
             assert await storage.count(prefix=prefix) == len(wanted), prefix
 
+    @requires("listings")
     @asynchronous
     async def test_clear_of_a_prefix_takes_no_other(self, storage: Storage) -> None:
         with every_case() as case:
@@ -80,6 +85,7 @@ class Keys(Contract):
                     assert await storage.keys() == left
                     assert await storage.mget(left) == [VALUES[key] for key in left]
 
+    @requires("listings")
     @asynchronous
     async def test_namespaces_of_odd_keys(self, storage: Storage) -> None:
         await self.fill(storage, VALUES)
@@ -87,6 +93,7 @@ class Keys(Contract):
         for prefix in cases.PREFIXES:
             assert await storage.namespaces(prefix) == reference.namespaces(VALUES, prefix), prefix
 
+    @requires("listings")
     def test_any_keys(self, storage: Storage) -> None:
         longest = self.capabilities.max_key_bytes
 
@@ -108,6 +115,7 @@ class Keys(Contract):
 
         check()
 
+    @requires("listings")
     @asynchronous
     async def test_the_longest_keys(self, storage: Storage) -> None:
         longest = self.capabilities.max_key_bytes
@@ -125,6 +133,7 @@ class Keys(Contract):
         assert await storage.keys(after=keys[3], limit=1) == [keys[0]]
         assert await storage.mdelete(keys) == 4
 
+    @requires("listings")
     @asynchronous
     async def test_an_invalid_key_is_refused(self, storage: Storage) -> None:
         longest = self.capabilities.longest_key_bytes
@@ -142,6 +151,7 @@ class Keys(Contract):
                         assert re.search(word, str(refused.value).replace(",", ""))
                         assert await storage.keys() == []
 
+    @requires("listings")
     @asynchronous
     async def test_what_is_no_str_is_no_key(self, storage: Storage) -> None:
         with every_case() as case:

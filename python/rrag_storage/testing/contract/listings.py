@@ -82,6 +82,7 @@ async def fill(storage: Storage, clock: ManualClock) -> dict[str, float]:
 class Listings(Contract):
     """`keys`, `items`, `entries`, `namespaces`, `count`, `clear`."""
 
+    @requires("listings")
     @pytest.mark.parametrize("filters", FILTERS, ids=lambda filters: ",".join(filters) or "none")
     @asynchronous
     async def test_filters_orders_and_pages(
@@ -99,6 +100,7 @@ class Listings(Contract):
                 entries = [entry async for entry in storage.entries(sort_order=order, **filters, **page)]
                 assert [entry.key for entry in entries] == keys, (order, page)
 
+    @requires("listings")
     @asynchronous
     async def test_patterns(self, storage: Storage) -> None:
         await self.fill(storage, dict.fromkeys(cases.KEYS, 0))
@@ -106,6 +108,7 @@ class Listings(Contract):
             wanted = sorted(key for key in cases.KEYS if reference.matches_pattern(key, pattern))
             assert await storage.keys(pattern=pattern) == wanted, pattern
 
+    @requires("listings")
     @asynchronous
     async def test_a_pattern_that_could_take_for_ever(self, storage: Storage) -> None:
         key = "a" * 1_000
@@ -113,6 +116,7 @@ class Listings(Contract):
         assert await storage.keys(pattern="*a" * 100 + "*b") == []
         assert await storage.keys(pattern="*a" * 100 + "*") == [key]
 
+    @requires("listings")
     @asynchronous
     async def test_a_query_holds_the_same_filters(self, storage: Storage, clock: ManualClock) -> None:
         await fill(storage, clock)
@@ -180,6 +184,7 @@ class Listings(Contract):
         with pytest.raises(TypeError):
             await storage.keys("prefix")
 
+    @requires("listings")
     @requires("created_order")
     @asynchronous
     async def test_an_overwrite_does_not_move_an_entry(self, storage: Storage, clock: ManualClock) -> None:
@@ -200,6 +205,7 @@ class Listings(Contract):
             with pytest.raises(UnsupportedOperationError):
                 await storage.keys(sort_order=order)
 
+    @requires("listings")
     @asynchronous
     async def test_items_and_entries_are_async_iterators(self, storage: Storage) -> None:
         await storage.set("key", {"a": 1})
@@ -216,6 +222,7 @@ class Listings(Contract):
         assert isinstance(entry, MemoryEntry)
         assert entry == await storage.get_entry("key")
 
+    @requires("listings")
     @asynchronous
     async def test_a_listing_of_many_pages(self, storage: Storage) -> None:
         bulk = self.capabilities.bulk
@@ -240,6 +247,7 @@ class Listings(Contract):
         found = [key async for key, _ in storage.items(pattern="page::*7")]
         assert found == [key for key in pairs if key.endswith("7")]
 
+    @requires("listings")
     @asynchronous
     async def test_paging_by_hand(self, storage: Storage) -> None:
         wanted = [f"key-{number:03}" for number in range(100)]
@@ -249,6 +257,7 @@ class Listings(Contract):
             found += page
         assert found == wanted
 
+    @requires("listings")
     @asynchronous
     async def test_changes_while_iterating(self, storage: Storage, clock: ManualClock) -> None:
         orders = ORDERS if self.capabilities.created_order else ORDERS[:2]
@@ -270,6 +279,7 @@ class Listings(Contract):
                 stay[::-1] if order is SortOrder.KEY_DESC else stay
             ) or (order in BY_CREATION and {key for key in seen if key.startswith("stay")} == set(stay)), order
 
+    @requires("listings")
     @asynchronous
     async def test_an_iteration_that_is_left(self, storage: Storage) -> None:
         await storage.mset({f"key-{number:05}": number for number in range(3_000)})
@@ -283,6 +293,7 @@ class Listings(Contract):
         await storage.set("key", 1)
         assert await storage.get("key") == 1
 
+    @requires("listings")
     @asynchronous
     async def test_count(self, storage: Storage) -> None:
         assert await storage.count() == 0
@@ -296,6 +307,7 @@ class Listings(Contract):
         assert await storage.count("users", prefix="users::a") == 2
         assert await storage.count("users", prefix="docs") == 0
 
+    @requires("listings")
     @asynchronous
     async def test_filters_that_exclude_each_other(self, storage: Storage) -> None:
         names = ["a", "m", "z"]
@@ -308,6 +320,7 @@ class Listings(Contract):
                 assert await storage.keys(prefix=prefix, after=f"{prefix}~") == []
         assert await storage.count() == 900
 
+    @requires("listings")
     @asynchronous
     async def test_clear(self, storage: Storage) -> None:
         await self.fill(storage, dict.fromkeys(SHUFFLED, 0))
@@ -321,6 +334,7 @@ class Listings(Contract):
         assert await storage.clear() == 0
         assert await storage.keys() == []
 
+    @requires("listings")
     @asynchronous
     async def test_namespaces(self, storage: Storage) -> None:
         await self.fill(storage, dict.fromkeys([*SHUFFLED, "users::ada::notes::2024::01"], 0))
@@ -353,6 +367,7 @@ class Listings(Contract):
         with pytest.raises(error):
             await storage.namespaces(max_depth=depth)
 
+    @requires("listings")
     @asynchronous
     async def test_namespaces_of_many_keys(self, storage: Storage) -> None:
         keys = [f"user-{number % 300:03}::doc-{number % 7}::{number}" for number in range(3_000)]
@@ -361,6 +376,7 @@ class Listings(Contract):
         assert await storage.namespaces("user-1", 1) == [f"user-1{number:02}" for number in range(100)]
         assert (await storage.stats()).namespace_count == 300
 
+    @requires("listings")
     @asynchronous
     async def test_namespaces_are_sorted_as_wholes(self, storage: Storage) -> None:
         # "a!" sorts between "a" and "a::b": what stands in one namespace need not be listed in one run.

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 class Namespaces(Contract):
     """`namespace(name)`; a backend's views run the whole suite as well, as storages of their own."""
 
+    @requires("listings")
     @asynchronous
     async def test_a_view_stands_under_its_namespace(self, storage: Storage) -> None:
         view = storage.namespace("users")
@@ -45,6 +46,7 @@ class Namespaces(Contract):
         await storage.namespace("users").set("ada", 1)
         assert await storage.namespace("users").get("ada") == 1
 
+    @requires("listings")
     @asynchronous
     async def test_views_do_not_mix(self, storage: Storage) -> None:
         names = ["a", "ab", "A", "a%", "a_", "a*", "a:", "a::b", " ", "é", "e\u0301"]
@@ -59,6 +61,7 @@ class Namespaces(Contract):
         assert await storage.namespace("ab").count() == 2
         assert await storage.count() == 2 * len(names) - 2
 
+    @requires("listings")
     @asynchronous
     async def test_a_view_of_a_view(self, storage: Storage) -> None:
         inner = storage.namespace("users").namespace("ada")
@@ -70,6 +73,7 @@ class Namespaces(Contract):
         assert await inner.namespaces() == []
         assert await storage.namespace("users").namespaces() == ["ada"]
 
+    @requires("listings")
     @asynchronous
     async def test_filters_are_relative_to_the_view(self, storage: Storage) -> None:
         view = storage.namespace("top")
@@ -91,12 +95,14 @@ class Namespaces(Contract):
         assert await view.clear("n") == 3
         assert await view.keys() == ["a", "b", "top::x"]
 
+    @requires("listings")
     @asynchronous
     async def test_clear_of_a_view_clears_the_view(self, storage: Storage) -> None:
         await self.fill(storage, {"users": 1, "users::ada": 2, "users::ada::notes": 3, "users2::x": 4})
         assert await storage.namespace("users").clear() == 2
         assert await storage.keys() == ["users", "users2::x"]
 
+    @requires("listings")
     @asynchronous
     async def test_stats_of_a_view_count_the_view(self, storage: Storage) -> None:
         await self.fill(storage, {"users::ada": 2, "users::ada::notes": 3, "users::bo::x": 4, "docs::x": "x" * 100_000})
@@ -182,6 +188,7 @@ class Namespaces(Contract):
         assert view.closed is True
         assert await storage.get("v::key") == 1
 
+    @requires("listings")
     def test_a_view_from_sync(self, storage: Storage) -> None:
         view = storage.sync.namespace("v")
         assert isinstance(view, SyncStorage)
