@@ -123,7 +123,7 @@ fn scheme(kind: Kind) -> &'static str {
 
 /// What accepts and never answers, and what answers with anything.
 fn no_server_at_all(kind: Kind) {
-    for says in [&b""[..], &[b'x'; 100_000], &[0xff; 100_000], &[0; 100_000]] {
+    for says in [vec![], vec![b'x'; 100_000], vec![0xff; 100_000], vec![0; 100_000]] {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         std::thread::spawn(move || {
@@ -131,7 +131,7 @@ fn no_server_at_all(kind: Kind) {
             for stream in listener.incoming() {
                 let mut stream = stream.unwrap();
                 // Whoever asked may have gone already.
-                let _ = stream.write_all(says);
+                let _ = stream.write_all(&says);
                 held.push(stream);
             }
         });
@@ -173,7 +173,7 @@ impl Proxy {
                 ] {
                     let first = Arc::clone(&first);
                     std::thread::spawn(move || {
-                        let mut bytes = [0; 65_536];
+                        let mut bytes = vec![0; 65_536];
                         while let Ok(count @ 1..) = from.read(&mut bytes) {
                             if number >= first.load(Ordering::SeqCst) && to.write_all(&bytes[..count]).is_err() {
                                 break;
@@ -204,7 +204,9 @@ fn half_open(kind: Kind) {
     put(&engine, "k", b"v").unwrap();
     // Several connections are idle.
     let counts: Vec<_> = (0..8).map(|_| engine.count(KeyRange::prefix("k"))).collect();
-    counts.into_iter().for_each(|answer| assert_eq!(wait(answer).unwrap(), 1));
+    for answer in counts {
+        assert_eq!(wait(answer).unwrap(), 1);
+    }
     let counted = wait(incrementing(&engine, "n")).unwrap();
     for write_first in [false, true] {
         proxy.stall();

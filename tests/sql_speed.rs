@@ -158,7 +158,7 @@ fn growth(kind: Kind) {
             };
             // The first has the counters tidied, as a storage that is looked at now and then has.
             figures_of(&engine);
-            std::thread::sleep(std::time::Duration::from_secs(1));
+            std::thread::sleep(std::time::Duration::from_secs(6));
             let figures = [
                 ("keys", time(&|| assert_eq!(wait(engine.scan(scan.clone())).unwrap().rows.len(), 100))),
                 (
