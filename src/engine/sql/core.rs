@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 /// Tasks that may be under way at the same time; no limit that is meant to be met.
 const TASKS: u32 = 1 << 28;
 /// How often a process tidies the counters, in milliseconds.
-const TIDY_EVERY_MS: i64 = 600_000;
+const TIDY_EVERY_MS: i64 = 60_000;
 /// How long a process rests in between, however untidy they are, in milliseconds.
 const TIDY_PAUSE_MS: i64 = 5_000;
 /// A quick question that takes longer than this part of its time is asked again on another connection.
