@@ -22,7 +22,10 @@ pub(super) enum Fault {
 pub(super) fn of_connection(error: &RedisError, place: &str) -> Fault {
     let unavailable = |reason| Fault::Final(unavailable(place, reason));
     match error.kind() {
-        ErrorKind::AuthenticationFailed => {
+        // A cluster's driver tells a node's refusal as a failure to connect, in words only.
+        ErrorKind::AuthenticationFailed | ErrorKind::Io
+            if error.kind() == ErrorKind::AuthenticationFailed || is_login_refused(&words(error)) =>
+        {
             unavailable(format!("user name or password refused; check those in the url: {}", words(error)))
         }
         ErrorKind::Io if words(error).contains("certificate") => {
@@ -92,6 +95,10 @@ pub(super) fn of_answer(error: &ServerError, place: &str, clustered: bool) -> Fa
 /// Whether access lists forbid a command, or one that a script runs (which older servers give no code of its own).
 fn is_denied(code: &str, said: &str) -> bool {
     code == "NOPERM" || said.contains("The user executing the script") || said.contains("ACL failure in script")
+}
+
+fn is_login_refused(said: &str) -> bool {
+    ["AuthenticationFailed", "WRONGPASS", "NOAUTH"].iter().any(|word| said.contains(word))
 }
 
 fn is_passing(kind: ServerErrorKind) -> bool {

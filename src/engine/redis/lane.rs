@@ -69,6 +69,8 @@ struct Held {
     connection: Option<Connection>,
     /// The number of the connection before, which broke.
     broken: Option<i64>,
+    /// Why the last attempt failed, until one succeeds: what those are told who waited too long behind it.
+    trouble: Option<String>,
 }
 
 impl Held {
@@ -202,14 +204,19 @@ impl Lane {
             let now = Instant::now();
             let (on_time, late): (Vec<_>, Vec<_>) = left.into_iter().partition(|(_, request)| request.deadline > now);
             for (_, request) in late {
-                request.give_up(place, self.within, last.as_deref());
+                request.give_up(place, self.within, last.as_deref().or(held.trouble.as_deref()));
             }
             // What nobody waits for is not begun; what was begun is brought to its end.
             left = on_time.into_iter().filter(|(_, request)| request.writes || !request.is_deserted()).collect();
             let Some(until) = left.iter().map(|(_, request)| request.deadline).min() else { return };
             let passing = match self.attempt(held, &mut left, until.saturating_duration_since(now)).await {
-                Ok(None) if left.is_empty() => return,
-                Ok(None) => continue,
+                Ok(None) => {
+                    held.trouble = None;
+                    if left.is_empty() {
+                        return;
+                    }
+                    continue;
+                }
                 Ok(Some(said)) => said,
                 Err(error) => {
                     for (_, request) in left {
@@ -218,6 +225,7 @@ impl Lane {
                     return;
                 }
             };
+            held.trouble = Some(passing.clone());
             last = Some(passing);
             let jitter = 0.5 + fastrand::f64();
             let wait = pause.mul_f64(jitter).min(until.saturating_duration_since(Instant::now()));
@@ -287,7 +295,11 @@ impl Lane {
                     request.send(Ok(value));
                     continue;
                 }
-                Err(error) => of_failure(&error, place),
+                Err(error) => {
+                    // The driver has lost every node, and may not find any again by itself.
+                    replaced |= error.kind() == redis::ErrorKind::ClusterConnectionNotFound;
+                    of_failure(&error, place)
+                }
             };
             match fault {
                 Fault::Final(error) => {
