@@ -11,6 +11,7 @@
 //! 4. A committed pointer has its payload: the payload is stored first, and removed only once nothing points to it.
 
 mod compression;
+mod dictionaries;
 mod encryption;
 mod garbage;
 mod hidden;

@@ -17,15 +17,13 @@ use crate::sync::lock;
 
 /// The name of the attribute that tells a storage from all others.
 const STORAGE_ID: &str = "storage-id";
-/// What the name of a dictionary's attribute starts with.
-const DICTIONARY: &str = "zstd-dictionary-";
 
 /// The layers of one storage.
 pub(super) struct State {
     pub(super) layers: Layers,
     id: OnceLock<StorageId>,
     hider: OnceLock<Hider>,
-    dictionaries: Mutex<HashMap<u32, Arc<Dictionary>>>,
+    pub(super) dictionaries: Mutex<HashMap<u32, Arc<Dictionary>>>,
 }
 
 /// A key as it was given, for errors, and as the backend has it, which is what seals are bound to.
@@ -102,16 +100,6 @@ impl State {
         if self.id.get().is_some() {
             return Ok(());
         }
-        if let Some(Compression::Dictionary { dictionary, .. }) = &self.layers.compression {
-            let name = format!("{DICTIONARY}{}", dictionary.id());
-            let stored = engine.attribute(&name, Some(dictionary.bytes().to_vec())).await?;
-            if stored.as_deref() != Some(dictionary.bytes()) {
-                return Err(Error::Configuration(format!(
-                    "this storage holds another dictionary with the id {}; train one anew",
-                    dictionary.id()
-                )));
-            }
-        }
         let mut proposed = StorageId::default();
         fill(&mut proposed)?;
         let stored = engine.attribute(STORAGE_ID, Some(proposed.to_vec())).await?;
@@ -119,24 +107,13 @@ impl State {
             key: String::new(),
             reason: "the storage's id has not 16 bytes".to_owned(),
         })?;
+        self.keep_dictionary(engine, &id).await?;
         if let (true, Some(keys)) = (self.layers.hide_keys, &self.layers.keys) {
             let _ = self.hider.set(Hider::load(engine, &id, keys).await?);
         }
         // Two who ask at the same time are told the same. Last: whoever sees it finds all there.
         let _ = self.id.set(id);
         Ok(())
-    }
-
-    async fn dictionary<E: Engine + ?Sized>(&self, engine: &E, id: u32, key: &str) -> Result<Arc<Dictionary>> {
-        if let Some(known) = lock(&self.dictionaries).get(&id) {
-            return Ok(Arc::clone(known));
-        }
-        let missing = |reason: &str| Error::Corrupted { key: key.to_owned(), reason: reason.to_owned() };
-        let stored = engine.attribute(&format!("{DICTIONARY}{id}"), None).await?;
-        let bytes = stored.ok_or_else(|| missing("the dictionary that it was compressed with is not there"))?;
-        let dictionary = Arc::new(Dictionary::new(bytes).map_err(|_| missing("its dictionary is damaged"))?);
-        lock(&self.dictionaries).insert(id, Arc::clone(&dictionary));
-        Ok(dictionary)
     }
 
     /// Whether `record` is the front's already.
@@ -214,7 +191,7 @@ impl State {
                     self.open_any(name, record)?
                 }
                 Opened::NeedsDictionary(record, id) => {
-                    self.dictionary(engine, id, key).await?;
+                    self.load_dictionary(engine, id, key).await?;
                     self.unpacked(key, record)?
                 }
                 Opened::Elsewhere(meta, pointer) => match self.fetch(engine, name, &pointer).await? {
