@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 from layered import KEY, OTHER_KEY, at
@@ -205,7 +205,7 @@ class TestCompression:
 class TestTrained:
     """A trained dictionary."""
 
-    SAMPLES = [
+    SAMPLES: ClassVar = [
         {"title": f"Document {number}", "tags": ["alpha", "beta"], "author": "Ada Lovelace", "page": number}
         for number in range(1_000)
     ]
