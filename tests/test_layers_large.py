@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
 import random
 from typing import TYPE_CHECKING, Any
@@ -268,7 +269,7 @@ class TestOperations:
         before = list(storages[0].sync.entries())
 
         async def main() -> None:
-            for source, target in zip(storages[:-1], storages[1:], strict=True):
+            for source, target in itertools.pairwise(storages):
                 await copy(source, target)
                 again = await copy(source, target)
                 assert again.copied == 0
