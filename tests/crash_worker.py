@@ -1,4 +1,5 @@
-"""Writes of every kind, each acknowledged on stdout once it was awaited: `crash_worker.py PATH MODE SEED`.
+"""Writes of every kind, each acknowledged on stdout once it was awaited: `crash_worker.py PATH MODE SEED`, and
+`layers` behind it for a file whose values are encrypted, the larger ones in an object store, and rotated all the while.
 
 What a task writes follows from the seed alone, so that whoever killed the process can work out from the number of
 acknowledgements what must be there. Each task has one operation under way at a time and keys of its own.
@@ -159,13 +160,39 @@ async def work(storage: DatabaseStorage, seed: int, task: int) -> None:
         os.write(1, b"%d\n" % task)
 
 
-async def main(path: str, synchronous: str, seed: int) -> None:
+def layered(path: str, synchronous: str, seed: int) -> DatabaseStorage:
+    """The file with layers; its active key is another one at each seed."""
+    from rrag_storage import DatabaseStorage, Key, ObjectStorage
+
+    return DatabaseStorage(
+        f"sqlite:{path}",
+        synchronous=synchronous,
+        encryption_key={"even": Key(b"e" * 32), "odd": Key(b"o" * 32)},
+        active_key="odd" if seed % 2 else "even",
+        large_values=ObjectStorage(f"file://{path}-large"),
+        large_value_threshold=500,
+    )
+
+
+async def rotate(storage: DatabaseStorage) -> None:
+    """Again and again: whoever writes with another key than the last one leaves it something to do."""
+    while True:
+        await storage.rotate(page_size=3)
+        await asyncio.sleep(0)
+
+
+async def main(path: str, synchronous: str, seed: int, *layers: str) -> None:
     """Until the process is killed."""
     from rrag_storage import DatabaseStorage
 
-    storage = DatabaseStorage(f"sqlite:{path}", synchronous=synchronous)
-    await asyncio.gather(*(work(storage, seed, task) for task in range(TASKS)))
+    if not layers:
+        storage = DatabaseStorage(f"sqlite:{path}", synchronous=synchronous)
+        await asyncio.gather(*(work(storage, seed, task) for task in range(TASKS)))
+    storage, other = layered(path, synchronous, seed), layered(path, synchronous, seed + 1)
+    halves = TASKS // 2
+    writers = [work(storage if task < halves else other, seed, task) for task in range(TASKS)]
+    await asyncio.gather(*writers, rotate(storage))
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
+    asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3]), *sys.argv[4:]))

@@ -24,9 +24,9 @@ ROUNDS = int(os.environ.get("RRAG_CRASH_ROUNDS", "15"))
 SEED = int(os.environ.get("RRAG_CRASH_SEED", "20240229"))
 
 
-def killed(path: Path, synchronous: str, seed: int, rng: random.Random) -> list[int]:
+def killed(path: Path, synchronous: str, seed: int, rng: random.Random, *more: str) -> list[int]:
     """Runs the worker, kills it at a random moment, and gives how many steps of each task were acknowledged."""
-    process = start("crash_worker.py", path, synchronous, seed)
+    process = start("crash_worker.py", path, synchronous, seed, *more)
     assert process.stdout is not None
     assert process.stderr is not None
     received = b""

@@ -78,7 +78,7 @@ impl PyKey {
 
 /// Bytes in base64 of either alphabet, or in hexadecimal.
 fn decoded(text: &str) -> Option<Vec<u8>> {
-    if text.len() == 2 * KEY_BYTES && text.is_ascii() {
+    if text.len() == 2 * KEY_BYTES && text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
         return (0..KEY_BYTES).map(|at| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).ok()).collect();
     }
     STANDARD.decode(text).or_else(|_| URL_SAFE.decode(text)).ok()
