@@ -13,14 +13,14 @@ use smallvec::smallvec;
 
 use crate::answer::{Answer, attempt};
 use crate::clock::Clock;
-use crate::codec::{self, Encoded, Kind};
+use crate::codec::{self, Encoded, Frame, Kind};
 use crate::engine::{
     Announced, Batch, Change, ChangeFn, Check, Commit, Engine, EngineStats, KeyRange, Meta, NewRecord, Page, Record,
     Rotated, Scan, Write,
 };
 use crate::error::{Error, Result};
 use crate::key::{Key, SEPARATOR};
-use crate::listing::Listing;
+use crate::listing::{LARGEST_PAGE, Listing};
 use crate::memory::MemoryQuery;
 use crate::transaction::Transaction;
 use crate::ttl::Ttl;
@@ -214,19 +214,14 @@ impl<E: Engine + ?Sized> Storage<E> {
             .map_ok(|commit| matches!(commit, Commit::Done(_)))
     }
 
-    /// Deletes `keys`, all in one step; how many of them were there.
+    /// Deletes `keys`, in one step where the engine can; how many of them were there.
     pub fn remove(&self, keys: Vec<Key>) -> Answer<Result<u64>> {
         attempt!(self.check_open());
         if keys.is_empty() {
             return Answer::ready(Ok(0));
         }
-        let writes = keep_last(keys.into_iter().map(|key| (key, ())).collect())
-            .into_iter()
-            .map(|(key, ())| (key, Write::Delete));
-        self.commit(Batch { checks: smallvec![], writes: writes.collect() }).map_ok(|commit| match commit {
-            Commit::Done(existed) => existed.iter().filter(|&&existed| existed).count() as u64,
-            Commit::Conflict(_) => 0,
-        })
+        let keys = keep_last(keys.into_iter().map(|key| (key, ())).collect());
+        self.engine.delete(keys.into_iter().map(|(key, ())| key).collect())
     }
 
     /// Takes the record out.
@@ -278,7 +273,8 @@ impl<E: Engine + ?Sized> Storage<E> {
 
     /// The keys that `query` asks for, as this view spells them.
     pub fn list_keys(&self, query: &MemoryQuery) -> Answer<Result<Vec<Key>>> {
-        let listing = attempt!(self.list(query, false));
+        // All of them are wanted: the fewest trips.
+        let listing = attempt!(self.list(query, false)).in_pages_of(LARGEST_PAGE);
         Answer::later(async move { Ok(listing.collect().await?.into_iter().map(|row| row.key).collect()) })
     }
 
@@ -330,9 +326,7 @@ impl<E: Engine + ?Sized> Storage<E> {
     /// The engine's figures on this view, and its number of first-level namespaces.
     pub fn figures(&self) -> Answer<Result<(EngineStats, u64)>> {
         attempt!(self.check_open());
-        let stats = self.engine.stats(self.range(None, None));
-        let namespaces = self.engine.namespace_count(self.range(None, None), self.prefix.len());
-        Answer::later(async move { Ok((stats.await?, namespaces.await?)) })
+        self.engine.census(self.range(None, None), self.prefix.len())
     }
 
     /// Rewrites up to `limit` records behind `after` into the storage's present layers.
@@ -399,10 +393,12 @@ pub(crate) fn new_version() -> u64 {
 /// The integer in `record`, 0 where there is none; `key` is for the error.
 pub(crate) fn integer_of(key: &str, record: Option<&Record>) -> Result<BigInt> {
     let Some(record) = record else { return Ok(BigInt::ZERO) };
-    let (kind, payload) = codec::open(&record.body).map_err(|damage| damage.under(key))?;
+    // A value that lives elsewhere says what kind it is, too.
+    let kind = Frame::parse(&record.body).map_err(|damage| damage.under(key))?.kind;
     if kind != Kind::Integer {
         return Err(Error::WrongKind { key: key.to_owned(), found: kind.name(), wanted: Kind::Integer.name() });
     }
+    let (kind, payload) = codec::open(&record.body).map_err(|damage| damage.under(key))?;
     match MemoryValue::decode(kind, payload).map_err(|damage| damage.under(key))? {
         MemoryValue::Integer(integer) => Ok(integer.to_big()),
         _ => Err(Error::Corrupted { key: key.to_owned(), reason: "its kind is not that of its value".to_owned() }),

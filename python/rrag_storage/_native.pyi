@@ -1102,9 +1102,11 @@ class ObjectStorage(Storage):
     Raises:
         ConfigurationError: (a ValueError) an option or a url that can't be used; the message says which.
 
-    >>> s = ObjectStorage("s3://bucket/memory", storage_options={"aws_region": "eu-west-1"})
-    >>> s.backend_name
-    'object'
+    >>> import tempfile
+    >>> s = ObjectStorage("file://" + tempfile.mkdtemp()).sync
+    >>> s.set("greeting", "hello")
+    >>> s.get("greeting")
+    'hello'
     """
 
     def __new__(

@@ -23,13 +23,15 @@ pub(super) struct Pointer {
     pub(super) kind: Kind,
     pub(super) id: [u8; PAYLOAD_ID_BYTES],
     size: u64,
+    /// Whether it stood in a sealed record. It is not stored.
+    pub(super) is_sealed: bool,
 }
 
 impl Pointer {
     fn new(kind: Kind, size: usize) -> Result<Self> {
         let mut id = [0; PAYLOAD_ID_BYTES];
         fill(&mut id)?;
-        Ok(Self { kind, id, size: size as u64 })
+        Ok(Self { kind, id, size: size as u64, is_sealed: false })
     }
 
     /// The pointer in `frame`, which is offloaded and not sealed.
@@ -38,7 +40,12 @@ impl Pointer {
         let bytes: &[u8; POINTER_BYTES] = frame.rest.try_into().map_err(|_| broken())?;
         let (id, size) = bytes.split_first_chunk().ok_or_else(broken)?;
         let size = u64::from_le_bytes(size.try_into().map_err(|_| broken())?);
-        Ok(Self { kind: frame.kind, id: *id, size })
+        Ok(Self { kind: frame.kind, id: *id, size, is_sealed: false })
+    }
+
+    /// The same pointer, out of a sealed record.
+    pub(super) fn sealed(self) -> Self {
+        Self { is_sealed: true, ..self }
     }
 
     /// The payload's bytes, compressed, before it was sealed.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::options::Layers;
-use super::state::{Name, Opened, State};
+use super::state::State;
 use crate::answer::{Answer, attempt};
 use crate::engine::{
     Announced, Batch, ChangeFn, Commit, Engine, EngineStats, KeyRange, Meta, Page, Record, Rotated, Scan, Updated,
@@ -80,79 +80,6 @@ impl<E: Engine + ?Sized> Layered<E> {
     /// The whole range, or nothing where keys are hidden.
     fn range(&self, operation: &'static str, range: &KeyRange) -> Result<()> {
         if range.is_all() { Ok(()) } else { self.listed(operation) }
-    }
-
-    fn open_one(&self, key: &Key, stored: &Key, record: Record) -> Answer<Result<Option<Record>>> {
-        let opened = attempt!(self.state.open(Name { key, stored }, record));
-        if let Opened::Plain(record) = opened {
-            return Answer::ready(Ok(Some(record)));
-        }
-        let (me, key) = (self.clone(), key.clone());
-        Answer::later(async move { me.resolve(&key, opened).await.map(Some) })
-    }
-
-    /// A record that is not plain yet. One whose payload went away meanwhile is read again.
-    pub(super) async fn resolve(&self, key: &Key, opened: Opened) -> Result<Record> {
-        let missing =
-            || Error::Corrupted { key: key.to_string(), reason: "its value is missing in the object store".to_owned() };
-        let mut opened = opened;
-        let mut version = None;
-        loop {
-            if let Opened::Elsewhere(meta, _) = &opened {
-                // The same version twice: the payload is not just on its way out.
-                if version.replace(meta.version) == Some(meta.version) {
-                    return Err(missing());
-                }
-            }
-            self.state.prepare_to_read(&*self.engine, &opened).await?;
-            let stored = self.state.stored(key)?;
-            let name = Name { key, stored: &stored };
-            if let Some(record) = self.state.resolve(&*self.engine, name, opened).await? {
-                return Ok(record);
-            }
-            opened = match self.engine.read_one(&stored).await? {
-                Some(record) => self.state.open(name, record)?,
-                None => return Err(missing()),
-            };
-        }
-    }
-
-    /// All of `records`, plain.
-    pub(super) fn open_all(
-        &self,
-        keys: Vec<Key>,
-        stored: &[Key],
-        records: Vec<Option<Record>>,
-    ) -> Answer<Result<Vec<Option<Record>>>> {
-        let mut open = Vec::with_capacity(records.len());
-        let mut pending = Vec::new();
-        for (place, ((key, stored), record)) in keys.into_iter().zip(stored).zip(records).enumerate() {
-            open.push(match record {
-                None => None,
-                Some(record) => match attempt!(self.state.open(Name { key: &key, stored }, record)) {
-                    Opened::Plain(record) => Some(record),
-                    opened => {
-                        pending.push((place, key, opened));
-                        None
-                    }
-                },
-            });
-        }
-        if pending.is_empty() {
-            return Answer::ready(Ok(open));
-        }
-        let me = self.clone();
-        Answer::later(async move {
-            let resolving = pending.into_iter().map(|(place, key, opened)| {
-                let me = me.clone();
-                async move { me.resolve(&key, opened).await.map(|record| (place, record)) }
-            });
-            for resolved in futures_util::future::join_all(resolving).await {
-                let (place, record) = resolved?;
-                open[place] = Some(record);
-            }
-            Ok(open)
-        })
     }
 }
 
@@ -232,7 +159,7 @@ impl<E: Engine + ?Sized> Engine for Layered<E> {
         self.ready(self.hides(), move |me| {
             let stored = attempt!(me.stored_all(&keys));
             let (answer, me) = (me.engine.read(stored.clone()), me.clone());
-            then(answer, move |records| me.open_all(keys, &stored, records))
+            then(answer, move |records| me.open_read(keys, stored, records))
         })
     }
 
@@ -241,6 +168,18 @@ impl<E: Engine + ?Sized> Engine for Layered<E> {
             return self.engine.commit(batch);
         }
         self.ready(true, move |me| me.commit_layered(batch))
+    }
+
+    fn delete(&self, keys: Vec<Key>) -> Answer<Result<u64>> {
+        let payloads = self.state.layers.large_values.is_some();
+        self.ready(payloads || self.hides(), move |me| {
+            let stored = attempt!(me.stored_all(&keys));
+            if !payloads {
+                return me.engine.delete(stored);
+            }
+            let me = me.clone();
+            Answer::later(async move { me.delete_and_discard(stored).await })
+        })
     }
 
     fn update(&self, keys: Vec<Key>, change: ChangeFn) -> Answer<Result<Vec<Updated>>> {
@@ -256,21 +195,12 @@ impl<E: Engine + ?Sized> Engine for Layered<E> {
 
     fn scan(&self, scan: Scan) -> Answer<Result<Page>> {
         attempt!(self.listed("a listing"));
-        let (records, me) = (scan.records, self.clone());
-        let answer = self.engine.scan(scan);
-        if !records {
-            return answer;
+        if !scan.records {
+            return self.engine.scan(scan);
         }
-        then(answer, move |page| {
-            let keys: Vec<Key> = page.rows.iter().map(|row| row.key.clone()).collect();
-            let (mut rows, more) = (page.rows, page.more);
-            let records = rows.iter_mut().map(|row| row.record.take()).collect();
-            me.open_all(keys.clone(), &keys, records).map_ok(move |records| {
-                for (row, record) in rows.iter_mut().zip(records) {
-                    row.record = record;
-                }
-                Page { rows, more }
-            })
+        self.ready(true, move |me| {
+            let (answer, me) = (me.engine.scan(scan.clone()), me.clone());
+            then(answer, move |page| me.open_page(scan, page))
         })
     }
 
@@ -295,16 +225,16 @@ impl<E: Engine + ?Sized> Engine for Layered<E> {
         self.engine.namespaces(range, skip, max_depth)
     }
 
-    fn namespace_count(&self, range: KeyRange, skip: usize) -> Answer<Result<u64>> {
-        if self.hides() {
-            return Answer::ready(Ok(0));
-        }
-        self.engine.namespace_count(range, skip)
-    }
-
     fn stats(&self, range: KeyRange) -> Answer<Result<EngineStats>> {
         attempt!(self.range("stats() of a view", &range));
         self.engine.stats(range)
+    }
+
+    fn census(&self, range: KeyRange, skip: usize) -> Answer<Result<(EngineStats, u64)>> {
+        if self.hides() {
+            return self.stats(range).map_ok(|stats| (stats, 0));
+        }
+        self.engine.census(range, skip)
     }
 
     fn transactions(&self) -> Result<()> {

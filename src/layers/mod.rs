@@ -19,8 +19,10 @@ mod key_ring;
 mod large;
 mod layered;
 mod options;
+mod reads;
 mod rotate;
 mod state;
+mod updates;
 mod writes;
 
 pub use compression::{Compression, DEFAULT_THRESHOLD, Dictionary};

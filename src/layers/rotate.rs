@@ -4,10 +4,11 @@ use smallvec::smallvec;
 
 use super::encryption::SEAL_BYTES;
 use super::layered::Layered;
+use super::reads::missing;
 use super::state::{Name, Opened};
 use crate::codec::{Frame, HEADER_BYTES, Packing};
 use crate::engine::{Batch, Check, Commit, Engine, KeyRange, NewRecord, Record, Rotated, Scan, Write};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::key::Key;
 use crate::layers::Compression;
 use crate::memory::SortOrder;
@@ -38,8 +39,9 @@ impl<E: Engine + ?Sized> Layered<E> {
             }
             let meta = record.meta;
             // What reading would refuse must not become trusted by being sealed.
-            let opened = self.state.open(name, record)?;
+            let opened = self.state.open(name, record.clone())?;
             let plain = self.state.resolve(&*self.engine, name, opened).await?;
+            let is_missing = plain.is_none();
             if let Some(plain) = plain {
                 let body = plain.body.to_vec();
                 if state == Present::UnlessItShrinks && self.state.pack(body.clone()) == body {
@@ -54,10 +56,9 @@ impl<E: Engine + ?Sized> Layered<E> {
                     return Ok(true);
                 }
             }
-            let missing = plain_is_missing(stored);
             record = match self.engine.read_one(stored).await? {
-                // Its payload is not there, and nobody has just replaced it.
-                Some(again) if again.meta.version == meta.version => return Err(missing),
+                // Nobody has just replaced it. Its version says nothing: another rotation keeps that too.
+                Some(again) if is_missing && again.body[..] == record.body[..] => return Err(missing(stored)),
                 Some(again) => again,
                 None => return Ok(false),
             };
@@ -79,7 +80,7 @@ impl<E: Engine + ?Sized> Layered<E> {
                 self.is_packed_now(&frame)
             });
         }
-        let Opened::Elsewhere(_, pointer) = self.state.open_any(name, record.clone())? else { return Ok(Present::No) };
+        let Opened::Elsewhere(_, pointer) = self.state.open(name, record.clone())? else { return Ok(Present::No) };
         let layers = &self.state.layers;
         if layers.large_values.is_none() || pointer.size() < layers.large_threshold() as u64 {
             return Ok(Present::No);
@@ -112,8 +113,4 @@ enum Present {
     No,
     /// It stands there raw, which is right for what does not shrink.
     UnlessItShrinks,
-}
-
-fn plain_is_missing(stored: &Key) -> Error {
-    Error::Corrupted { key: stored.to_string(), reason: "its value is missing in the object store".to_owned() }
 }

@@ -10,7 +10,7 @@ use super::hidden::Hider;
 use super::key_ring::fill;
 use super::large::{PAYLOAD_ID_BYTES, Pointer};
 use super::options::Layers;
-use crate::codec::Frame;
+use crate::codec::{Damage, Frame};
 use crate::engine::{Engine, Meta, Record};
 use crate::error::{Error, Result};
 use crate::key::Key;
@@ -44,6 +44,24 @@ pub(super) enum Opened {
     Elsewhere(Meta, Pointer),
     /// The storage's id was not read yet.
     NeedsId(Record),
+}
+
+impl Opened {
+    /// The payload that it waits for, where that is known.
+    pub(super) fn payload(&self) -> Option<[u8; PAYLOAD_ID_BYTES]> {
+        match self {
+            Self::Elsewhere(_, pointer) => Some(pointer.id),
+            _ => None,
+        }
+    }
+
+    /// About how many bytes its value takes.
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Self::Elsewhere(_, pointer) => usize::try_from(pointer.size()).unwrap_or(usize::MAX),
+            Self::Plain(record) | Self::NeedsDictionary(record, _) | Self::NeedsId(record) => record.body.len(),
+        }
+    }
 }
 
 impl State {
@@ -101,15 +119,6 @@ impl State {
         Ok(())
     }
 
-    /// Reads what `opened` needs before its payload's name is known.
-    pub(super) async fn prepare_to_read<E: Engine + ?Sized>(&self, engine: &E, opened: &Opened) -> Result<()> {
-        if matches!(opened, Opened::Elsewhere(..)) || self.layers.hide_keys {
-            self.prepare(engine).await
-        } else {
-            Ok(())
-        }
-    }
-
     async fn dictionary<E: Engine + ?Sized>(&self, engine: &E, id: u32, key: &str) -> Result<Arc<Dictionary>> {
         if let Some(known) = lock(&self.dictionaries).get(&id) {
             return Ok(Arc::clone(known));
@@ -134,8 +143,8 @@ impl State {
         self.open_any(name, record)
     }
 
-    /// The same for a record that need not be sealed.
-    pub(super) fn open_any(&self, name: Name<'_>, record: Record) -> Result<Opened> {
+    /// The same once it is known that the record may be as it is.
+    fn open_any(&self, name: Name<'_>, record: Record) -> Result<Opened> {
         let key = name.key;
         let frame = Frame::parse(&record.body).map_err(|damage| damage.under(key))?;
         if frame.is_plain() {
@@ -150,14 +159,18 @@ impl State {
             };
             let context = record_context(id, name.stored, &record.meta);
             let body = unseal(self.layers.keys.as_deref(), &frame, key, &context)?;
-            return self.unpacked(key, Record { meta: record.meta, body: body.into() });
+            return Ok(match self.unpacked(key, Record { meta: record.meta, body: body.into() })? {
+                // Behind a sealed pointer nothing but a sealed payload is believed.
+                Opened::Elsewhere(meta, pointer) => Opened::Elsewhere(meta, pointer.sealed()),
+                opened => opened,
+            });
         }
         self.unpacked(key, record)
     }
 
     /// Unpacks `record`, which is not sealed.
     fn unpacked(&self, key: &str, record: Record) -> Result<Opened> {
-        let damaged = |damage: crate::codec::Damage| damage.under(key);
+        let damaged = |damage: Damage| damage.under(key);
         let frame = Frame::parse(&record.body).map_err(damaged)?;
         if frame.is_offloaded {
             return Ok(Opened::Elsewhere(record.meta, Pointer::read(&frame).map_err(damaged)?));
@@ -215,8 +228,14 @@ impl State {
         self.prepare(engine).await?;
         let Some(body) = self.payload(name, pointer).await? else { return Ok(None) };
         let frame = Frame::parse(&body).map_err(|damage| damage.under(key))?;
-        self.check_sealed(&frame, key)?;
+        if frame.is_offloaded || frame.kind != pointer.kind {
+            return Err(Damage::new("what the object store holds in place of its value is not its payload").under(key));
+        }
         if frame.key_id.is_none() {
+            if pointer.is_sealed {
+                return Err(not_sealed(key));
+            }
+            self.check_sealed(&frame, key)?;
             return Ok(Some(body));
         }
         let context = payload_context(self.id()?, name.stored, &pointer.id);
@@ -226,12 +245,7 @@ impl State {
     /// Refuses a plain record where only sealed ones are believed.
     fn check_sealed(&self, frame: &Frame<'_>, key: &str) -> Result<()> {
         if frame.key_id.is_none() && self.layers.keys.is_some() && !self.layers.allow_unencrypted {
-            return Err(Error::Decryption {
-                key: key.to_owned(),
-                key_id: String::new(),
-                reason: "it is not encrypted, which this storage requires; require_encryption=False reads it"
-                    .to_owned(),
-            });
+            return Err(not_sealed(key));
         }
         Ok(())
     }
@@ -270,7 +284,7 @@ impl State {
 
     /// The same, and an error where it can't be told.
     pub(super) fn pointer_or_error(&self, stored: &str, record: &Record) -> Result<Option<Pointer>> {
-        let damaged = |damage: crate::codec::Damage| damage.under(stored);
+        let damaged = |damage: Damage| damage.under(stored);
         let frame = Frame::parse(&record.body).map_err(damaged)?;
         if !frame.is_offloaded {
             return Ok(None);
@@ -281,6 +295,14 @@ impl State {
         let context = record_context(self.id()?, stored, &record.meta);
         let body = unseal(self.layers.keys.as_deref(), &frame, stored, &context)?;
         Pointer::read(&Frame::parse(&body).map_err(damaged)?).map(Some).map_err(damaged)
+    }
+}
+
+fn not_sealed(key: &str) -> Error {
+    Error::Decryption {
+        key: key.to_owned(),
+        key_id: String::new(),
+        reason: "it is not encrypted, which this storage requires; require_encryption=False reads it".to_owned(),
     }
 }
 

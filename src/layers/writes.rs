@@ -1,26 +1,21 @@
 //! Writing through the layers: sealing, offloading, and removing payloads that nothing points to any more.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
 
 use super::large::Pointer;
-use super::layered::{Layered, then};
-use super::state::{Name, Opened, State};
+use super::layered::Layered;
+use super::state::Name;
 use crate::answer::{Answer, attempt};
-use crate::codec::Frame;
-use crate::engine::{
-    Batch, Change, ChangeFn, Check, Commit, Engine, KeyRange, Meta, NewRecord, Record, Scan, Updated, Write,
-};
+use crate::engine::{Batch, Check, Commit, Engine, KeyRange, Scan, Write};
 use crate::error::{Error, Result};
 use crate::key::Key;
 use crate::memory::SortOrder;
-use crate::sync::lock;
 
 /// How many records a removal looks through at a time for payloads.
 const PAGE: usize = 512;
 
 /// A payload in the object store: the key as stored, and the pointer.
-type Payload = (String, Pointer);
+pub(super) type Payload = (String, Pointer);
 
 impl<E: Engine + ?Sized> Layered<E> {
     pub(super) fn stored_all(&self, keys: &[Key]) -> Result<Vec<Key>> {
@@ -31,7 +26,7 @@ impl<E: Engine + ?Sized> Layered<E> {
     pub(super) fn commit_layered(&self, batch: Batch) -> Answer<Result<Commit>> {
         let originals = originals(self, &batch);
         let batch = attempt!(self.hidden(batch));
-        self.commit_stored(batch).map_ok(move |commit| named(commit, originals))
+        self.commit_stored(batch).map(move |commit| named(commit, &originals))
     }
 
     /// Commits a batch of keys as the backend has them; its puts are packed, sealed and offloaded first.
@@ -51,30 +46,41 @@ impl<E: Engine + ?Sized> Layered<E> {
     }
 
     async fn commit_and_offload(&self, batch: Batch) -> Result<Commit> {
-        let old = self.payloads_of(batch.writes.iter().map(|(stored, _)| stored.clone()).collect()).await?;
         let mut writes = batch.writes;
         let mut new: Vec<Payload> = Vec::new();
-        for (stored, write) in &mut writes {
+        if let Err(error) = self.offload(&mut writes, &mut new).await {
+            self.state.discard(new).await;
+            return Err(error);
+        }
+        // As late as can be: what others commit from here on leaves its payload to the garbage collection.
+        let old = self.payloads_of(writes.iter().map(|(stored, _)| stored.clone()).collect()).await;
+        let commit = match old {
+            Ok(_) => self.engine.commit(Batch { checks: batch.checks, writes }).await,
+            Err(ref error) => Err(error.clone()),
+        };
+        let needless = match (&commit, old) {
+            (Ok(Commit::Done(_)), Ok(old)) => old,
+            // Of other errors it is not known whether the commit happened.
+            (Ok(Commit::Conflict(_)) | Err(Error::LimitExceeded { .. }), _) | (_, Err(_)) => new,
+            (Err(_), Ok(_)) => return commit,
+        };
+        self.state.discard(needless).await;
+        commit
+    }
+
+    /// Packs, offloads and seals what is put; tells in `new` what it stored, even where it fails.
+    async fn offload(&self, writes: &mut [(Key, Write)], new: &mut Vec<Payload>) -> Result<()> {
+        for (stored, write) in writes {
             let Write::Put(put) = write else { continue };
             let mut body = self.state.pack(std::mem::take(&mut put.body));
             if self.state.is_large(body.len()) {
-                match self.state.upload(Name { key: stored, stored }, body).await {
-                    Ok(pointer) => {
-                        body = pointer.body();
-                        new.push((stored.to_string(), pointer));
-                    }
-                    Err(error) => {
-                        self.state.discard(new).await;
-                        return Err(error);
-                    }
-                }
+                let pointer = self.state.upload(Name { key: stored, stored }, body).await?;
+                body = pointer.body();
+                new.push((stored.to_string(), pointer));
             }
             put.body = self.state.seal_record(stored, &put.meta, body)?;
         }
-        let commit = self.engine.commit(Batch { checks: batch.checks, writes }).await?;
-        let needless = if matches!(commit, Commit::Done(_)) { old } else { new };
-        self.state.discard(needless).await;
-        Ok(commit)
+        Ok(())
     }
 
     /// The payloads that the records under `keys` point to.
@@ -84,6 +90,14 @@ impl<E: Engine + ?Sized> Layered<E> {
             self.state.pointer(&stored, &record?).map(|pointer| (stored.to_string(), pointer))
         });
         Ok(found.collect())
+    }
+
+    /// Deletes keys as the backend has them, and their payloads.
+    pub(super) async fn delete_and_discard(&self, stored: Vec<Key>) -> Result<u64> {
+        let old = self.payloads_of(stored.clone()).await?;
+        let deleted = self.engine.delete(stored).await?;
+        self.state.discard(old).await;
+        Ok(deleted)
     }
 
     /// Deletes a range, and the payloads of what was in it.
@@ -115,124 +129,26 @@ impl<E: Engine + ?Sized> Layered<E> {
         let writes = batch.writes.into_iter().map(|(key, write)| Ok((self.state.stored(&key)?, write)));
         Ok(Batch { checks: checks.collect::<Result<_>>()?, writes: writes.collect::<Result<_>>()? })
     }
-
-    /// Reads, changes and writes. A value that lives elsewhere is not fetched for the change, which sees its pointer:
-    /// changes keep it, delete it or give up.
-    pub(super) fn update_layered(
-        &self,
-        keys: Vec<Key>,
-        change: ChangeFn,
-        wants_values: bool,
-    ) -> Answer<Result<Vec<Updated>>> {
-        let stored = attempt!(self.stored_all(&keys));
-        let originals: HashMap<Key, Key> = if self.state.layers.hide_keys {
-            stored.iter().cloned().zip(keys.iter().cloned()).collect()
-        } else {
-            HashMap::new()
-        };
-        // What the change needs and can't wait for.
-        let needed: Arc<Mutex<Option<(Key, Opened)>>> = Arc::default();
-        let (state, told, again) = (Arc::clone(&self.state), Arc::clone(&needed), Arc::clone(&change));
-        let layered: ChangeFn = Arc::new(move |stored, record| {
-            let key = originals.get(stored).unwrap_or(stored);
-            let Some(record) = record else { return seal_change(&state, stored, change(key, None)?) };
-            let opened = match state.open(Name { key, stored }, record.clone())? {
-                Opened::Plain(record) => record,
-                Opened::Elsewhere(meta, pointer) => Record { meta, body: pointer.body().into() },
-                opened => {
-                    lock(&told).replace((key.clone(), opened));
-                    return Err(Error::Conflict { key: key.to_string() });
-                }
-            };
-            seal_change(&state, stored, change(key, Some(&opened))?)
-        });
-        let (me, me_again, keys_again) = (self.clone(), self.clone(), keys.clone());
-        let answer = self.engine.update(stored, layered);
-        let answer = match answer {
-            Answer::Ready(Some(Err(error))) if lock(&needed).is_none() => return Answer::ready(Err(error)),
-            Answer::Ready(Some(Ok(updated))) => return me.updated(keys, updated, wants_values),
-            answer => answer,
-        };
-        Answer::later(async move {
-            match answer.await {
-                Ok(updated) => me.updated(keys, updated, wants_values).await,
-                Err(error) => {
-                    let Some((key, opened)) = lock(&needed).take() else { return Err(error) };
-                    // Reads the dictionary, after which the change can go on at once.
-                    me_again.resolve(&key, opened).await?;
-                    me_again.update_layered(keys_again, again, wants_values).await
-                }
-            }
-        })
-    }
-
-    /// What an update left, plain where values are wanted. The payload of what was deleted is removed.
-    fn updated(&self, keys: Vec<Key>, updated: Vec<Updated>, wants_values: bool) -> Answer<Result<Vec<Updated>>> {
-        if !wants_values {
-            return Answer::ready(Ok(updated));
-        }
-        let mut gone = Vec::new();
-        let mut metas: Vec<(Option<Meta>, bool)> = Vec::with_capacity(updated.len());
-        let mut wanted = Vec::with_capacity(updated.len());
-        let stored = attempt!(self.stored_all(&keys));
-        for (stored, one) in stored.iter().zip(updated) {
-            let deleted = one.after.is_none();
-            metas.push((one.before.as_ref().map(|record| record.meta), deleted));
-            let record = if deleted { one.before } else { one.after };
-            if let (true, Some(pointer)) =
-                (deleted, record.as_ref().and_then(|record| self.state.pointer(stored, record)))
-            {
-                gone.push((stored.to_string(), pointer));
-            }
-            wanted.push(record);
-        }
-        let me = self.clone();
-        then(self.open_all(keys, &stored, wanted), move |records| {
-            let updated = records.into_iter().zip(metas).map(|(record, (before, deleted))| {
-                if deleted {
-                    return Updated { before: record, after: None };
-                }
-                // Whoever asks what was there before asks for its meta data alone.
-                let before = before.zip(record.as_ref()).map(|(meta, after)| Record { meta, body: after.body.clone() });
-                Updated { before, after: record }
-            });
-            let updated: Vec<Updated> = updated.collect();
-            if gone.is_empty() {
-                return Answer::ready(Ok(updated));
-            }
-            Answer::later(async move {
-                me.state.discard(gone).await;
-                Ok(updated)
-            })
-        })
-    }
 }
 
 /// The batch's keys as they were given, by how they are stored, where that differs.
-fn originals<E: Engine + ?Sized>(layered: &Layered<E>, batch: &Batch) -> Vec<(Key, Key)> {
+fn originals<E: Engine + ?Sized>(layered: &Layered<E>, batch: &Batch) -> HashMap<String, Key> {
     if !layered.state.layers.hide_keys {
-        return Vec::new();
+        return HashMap::new();
     }
-    let keys = batch.checks.iter().map(|(key, _): &(Key, Check)| key);
-    keys.filter_map(|key| Some((layered.state.stored(key).ok()?, key.clone()))).collect()
+    let checks = batch.checks.iter().map(|(key, _): &(Key, Check)| key);
+    let keys = checks.chain(batch.writes.iter().map(|(key, _)| key));
+    keys.filter_map(|key| Some((layered.state.stored(key).ok()?.to_string(), key.clone()))).collect()
 }
 
-/// A conflict, with the key as it was given.
-fn named(commit: Commit, originals: Vec<(Key, Key)>) -> Commit {
+/// A conflict, or a write that was done by halves, with the keys as they were given.
+fn named(commit: Result<Commit>, originals: &HashMap<String, Key>) -> Result<Commit> {
     match commit {
-        Commit::Conflict(key) => {
-            let original = originals.into_iter().find(|(stored, _)| *stored == key);
-            Commit::Conflict(original.map_or(key, |(_, original)| original))
+        Ok(Commit::Conflict(key)) => Ok(Commit::Conflict(originals.get(&key[..]).cloned().unwrap_or(key))),
+        Err(Error::PartialWrite { written, total, error }) => {
+            let original = |key: String| originals.get(&key).map_or(key, |key| key.as_str().to_owned());
+            Err(Error::PartialWrite { written: written.into_iter().map(original).collect(), total, error })
         }
-        done @ Commit::Done(_) => done,
+        other => other,
     }
-}
-
-/// The record of a change, sealed. The caller's answer carries what the engine stored.
-fn seal_change(state: &State, stored: &Key, change: Change) -> Result<Change> {
-    let Change::Put(new) = change else { return Ok(change) };
-    let is_pointer = Frame::parse(&new.body).is_ok_and(|frame| frame.is_offloaded);
-    let body = if is_pointer { new.body } else { state.pack(new.body) };
-    let body = state.seal_record(stored, &new.meta, body)?;
-    Ok(Change::Put(NewRecord { body, ..new }))
 }

@@ -20,6 +20,7 @@ from .listings import Listings
 from .namespaces import Namespaces
 from .synchronous import Synchronous
 from .transactions import Transactions
+from .unlisted import Unlisted
 from .values import Values
 
 __all__ = ["StorageContract"]
@@ -31,6 +32,7 @@ class StorageContract(
     Keys,
     Entries,
     Listings,
+    Unlisted,
     Namespaces,
     Expiry,
     Atomicity,

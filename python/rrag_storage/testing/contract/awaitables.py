@@ -14,6 +14,7 @@ import pytest
 
 from rrag_storage import InvalidKeyError, Storage, UnsupportedTypeError
 from rrag_storage.testing import operations
+from rrag_storage.testing.capabilities import requires
 from rrag_storage.testing.loops import asynchronous, every_case, run
 
 from .base import Contract
@@ -56,6 +57,7 @@ def dropped(call: Callable[..., Any], *arguments: Any) -> None:
 class Awaitables(Contract):
     """The protocol, the ways to await, and what is done where nobody does."""
 
+    @requires("listings")
     def test_every_call_returns_a_coroutine(self, storage: Storage) -> None:
         with every_case() as case:
             for name, operation in operations.ALL.items():
@@ -68,6 +70,7 @@ class Awaitables(Contract):
                     assert not asyncio.isfuture(awaitable)
                     run(awaitable)
 
+    @requires("listings")
     @asynchronous
     async def test_every_call_can_be_a_task(self, storage: Storage) -> None:
         with every_case() as case:
@@ -139,6 +142,7 @@ class Awaitables(Contract):
         finally:
             loop.close()
 
+    @requires("listings")
     @asynchronous
     async def test_gather_collects_the_errors_of_arguments(self, storage: Storage) -> None:
         outcomes = await asyncio.gather(
@@ -194,6 +198,7 @@ class Awaitables(Contract):
         with pytest.raises(RuntimeError):
             await operation
 
+    @requires("listings")
     def test_never_awaited(self, storage: Storage) -> None:
         storage.sync.set("key", 1)
         before = list(storage.sync.entries())

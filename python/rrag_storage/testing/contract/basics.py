@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rrag_storage import MemoryValue, Storage, UnsupportedTypeError
+from rrag_storage.testing.capabilities import requires
 from rrag_storage.testing.loops import asynchronous
 
 from .base import Contract
@@ -59,6 +60,7 @@ class Basics(Contract):
             await storage.set("key", [1])
         assert await storage.get("key") == [1]
 
+    @requires("listings")
     @asynchronous
     async def test_arguments_have_names(self, storage: Storage) -> None:
         await storage.set(key="key", value=1, ttl=60)
@@ -213,6 +215,7 @@ class Basics(Contract):
             await getattr(storage, operation)(keys)
         assert await storage.count() == 1
 
+    @requires("listings")
     @asynchronous
     async def test_mdelete_counts_each_key_once(self, storage: Storage) -> None:
         await storage.mset({"a": 1, "b": 2, "c": 3})
@@ -251,6 +254,7 @@ class Basics(Contract):
             value["items"].append(3)
             assert await storage.get(key) == {"items": [1]}
 
+    @requires("listings")
     @asynchronous
     async def test_what_get_gives_is_the_callers(self, storage: Storage) -> None:
         await storage.set("key", {"items": [1]})

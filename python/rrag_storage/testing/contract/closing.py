@@ -53,6 +53,7 @@ class Closing(Contract):
                     assert closed.value.retryable is False
                     assert "closed" in str(closed.value)
 
+    @requires("listings")
     @asynchronous
     async def test_the_rest_of_a_closed_storage(self, storage: Storage) -> None:
         await storage.mset({f"key-{number:04}": number for number in range(3_000)})
@@ -127,6 +128,7 @@ class Closing(Contract):
         in_threads(6, lambda thread: storage.sync.close() if thread % 2 else run(storage.close()))
         assert storage.closed is True
 
+    @requires("listings")
     @asynchronous
     async def test_an_operation_keeps_its_storage(self, make_storage: Callable[[], Storage]) -> None:
         for _ in range(5):

@@ -7,6 +7,7 @@ import random
 from typing import TYPE_CHECKING
 
 from rrag_storage import Storage, StorageClosedError
+from rrag_storage.testing.capabilities import requires
 from rrag_storage.testing.loops import in_threads, run
 
 from .base import Contract
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 class Concurrency(Contract):
     """Threads and loops at once, on every operation."""
 
+    @requires("listings")
     def test_ten_threads_with_a_loop_each(self, storage: Storage) -> None:
         def work(thread: int) -> None:
             async def main() -> None:
@@ -44,6 +46,7 @@ class Concurrency(Contract):
         in_threads(10, work)
         assert storage.sync.count() == 100
 
+    @requires("listings")
     def test_every_operation_in_many_threads(self, storage: Storage) -> None:
         seed = 20_240_229
         keys = [f"n{number % 3}::key-{number}" for number in range(12)]
@@ -66,7 +69,7 @@ class Concurrency(Contract):
                 read_many,
                 walk,
                 lambda key: sync.set(key, [key, thread]),
-                lambda key: sync.mset({key: [key, 1], "shared": ["shared"]}),
+                lambda key: sync.mset({key: [key, 1], f"{key[:2]}::shared": [f"{key[:2]}::shared"]}),
                 lambda key: sync.pop(key),
                 lambda key: sync.delete(key),
                 lambda key: sync.set_if_absent(key, [key], ttl=1_000),

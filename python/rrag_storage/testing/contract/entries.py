@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rrag_storage import MemoryEntry, MemoryStats, Storage
+from rrag_storage.testing.capabilities import requires
 from rrag_storage.testing.loops import asynchronous
 
 from .base import Contract
@@ -84,6 +85,7 @@ class Entries(Contract):
         assert abs((await storage.get_entry("key")).created_at - start) <= TICK
         assert (await storage.get_entry("key")).version not in versions
 
+    @requires("listings")
     @asynchronous
     async def test_a_read_changes_nothing(self, storage: Storage, clock: ManualClock) -> None:
         await storage.set("key", 1)
@@ -108,6 +110,7 @@ class Entries(Contract):
             assert abs(new.created_at - clock.now()) <= TICK
             assert new.version != old.version
 
+    @requires("listings")
     @asynchronous
     async def test_versions_are_distinct(self, storage: Storage) -> None:
         await storage.mset({f"key-{number:03}": 0 for number in range(500)})
@@ -173,9 +176,10 @@ class Entries(Contract):
         assert type(stats.extra) is dict
         assert all(type(name) is str and type(figure) is float for name, figure in stats.extra.items())
 
+    @requires("listings")
     @asynchronous
     async def test_stats_count(self, storage: Storage) -> None:
-        await storage.mset({"plain": 1, "users::ada": 2, "users::ada::notes": 3, "docs::a": 4, "::x": 5})
+        await self.fill(storage, {"plain": 1, "users::ada": 2, "users::ada::notes": 3, "docs::a": 4, "::x": 5})
         stats = await storage.stats()
         assert stats.total_keys == 5
         assert stats.namespace_count == 3
@@ -184,6 +188,7 @@ class Entries(Contract):
         assert stats.total_keys == 3
         assert stats.namespace_count == 2
 
+    @requires("stored_in_full")
     @asynchronous
     async def test_memory_bytes_follow_the_data(self, storage: Storage) -> None:
         await storage.mset({f"key-{number}": b"x" * 10_000 for number in range(200)})

@@ -10,6 +10,7 @@ import pytest
 
 from rrag_storage import Storage
 from rrag_storage.testing import operations
+from rrag_storage.testing.capabilities import requires
 from rrag_storage.testing.loops import asynchronous, every_case
 
 from .base import Contract
@@ -73,6 +74,7 @@ class Expiry(Contract):
         clock.advance(0.2)
         assert await storage.get("key") is None
 
+    @requires("listings")
     @asynchronous
     async def test_a_fraction_of_a_second_counts(self, storage: Storage, clock: ManualClock) -> None:
         await storage.mset({"a": 1}, ttl=0.25)
@@ -99,6 +101,7 @@ class Expiry(Contract):
         clock.advance(2)
         assert await storage.exists("key") is False
 
+    @requires("listings")
     @asynchronous
     async def test_a_wrong_ttl_is_refused(self, storage: Storage) -> None:
         await storage.set("key", 1)
@@ -118,6 +121,7 @@ class Expiry(Contract):
         with pytest.raises(TypeError):
             await storage.expire("key", None)
 
+    @requires("listings")
     @asynchronous
     async def test_what_has_expired_is_gone(self, storage: Storage, clock: ManualClock) -> None:
         with every_case() as case:
@@ -128,10 +132,11 @@ class Expiry(Contract):
                     clock.advance(11)
                     assert await call(storage) == wanted
 
+    @requires("listings")
     @asynchronous
     async def test_what_has_expired_is_in_no_listing(self, storage: Storage, clock: ManualClock) -> None:
-        await storage.mset({"a::short": 1, "b::short": 1}, ttl=10)
-        await storage.mset({"b::long": 2, "plain": 3})
+        await self.fill(storage, {"a::short": 1, "b::short": 1}, ttl=10)
+        await self.fill(storage, {"b::long": 2, "plain": 3})
         clock.advance(11)
         assert await storage.keys() == ["b::long", "plain"]
         assert await storage.keys(limit=1) == ["b::long"]
@@ -155,6 +160,7 @@ class Expiry(Contract):
         assert new.created_at - old.created_at > timedelta(seconds=10)
         assert new.expires_at is None
 
+    @requires("listings")
     @asynchronous
     async def test_what_expires_while_it_is_listed(self, storage: Storage, clock: ManualClock) -> None:
         await storage.mset({f"long-{number:04}": 0 for number in range(1_500)})
@@ -262,6 +268,7 @@ class Expiry(Contract):
         await operation
         assert await seconds_left(storage) == pytest.approx(10, abs=0.002)
 
+    @requires("listings")
     @asynchronous
     async def test_many_expiries(self, storage: Storage, clock: ManualClock) -> None:
         for number in range(100):

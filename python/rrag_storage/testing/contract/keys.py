@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from rrag_storage import InvalidKeyError, Storage, StorageError
 from rrag_storage.testing import cases, operations, reference, strategies
+from rrag_storage.testing.capabilities import requires
 from rrag_storage.testing.loops import asynchronous, every_case
 
 from .base import Contract
@@ -20,6 +22,7 @@ VALUES = {key: f"value of {key!r}" for key in cases.KEYS}
 class Keys(Contract):
     """The tables of keys, prefixes and refused keys of `rrag_storage.testing.cases`."""
 
+    @requires("listings")
     @asynchronous
     async def test_a_key_is_found_under_its_own_name(self, storage: Storage) -> None:
         with every_case() as case:
@@ -53,39 +56,44 @@ class Keys(Contract):
             assert await storage.get(key) is None
         assert await storage.count() == 0
 
+    @requires("listings")
     @asynchronous
     async def test_keys_are_sorted_by_code_point(self, storage: Storage) -> None:
-        await storage.mset(VALUES)
+        await self.fill(storage, VALUES)
         assert await storage.keys() == sorted(VALUES)
         assert [key async for key, _ in storage.items()] == sorted(VALUES)
         assert [entry.key async for entry in storage.entries()] == sorted(VALUES)
 
+    @requires("listings")
     @asynchronous
     async def test_a_prefix_is_literal(self, storage: Storage) -> None:
-        await storage.mset(VALUES)
+        await self.fill(storage, VALUES)
         for prefix in [*cases.PREFIXES, *cases.KEYS]:
             wanted = sorted(key for key in VALUES if key.startswith(prefix))
             assert await storage.keys(prefix=prefix) == wanted, prefix
             assert await storage.count(prefix=prefix) == len(wanted), prefix
 
+    @requires("listings")
     @asynchronous
     async def test_clear_of_a_prefix_takes_no_other(self, storage: Storage) -> None:
         with every_case() as case:
             for prefix in cases.PREFIXES:
                 with case(ascii(prefix)):
-                    await storage.mset(VALUES)
+                    await self.fill(storage, VALUES)
                     left = sorted(key for key in VALUES if not key.startswith(prefix))
                     assert await storage.clear(prefix=prefix) == len(VALUES) - len(left)
                     assert await storage.keys() == left
                     assert await storage.mget(left) == [VALUES[key] for key in left]
 
+    @requires("listings")
     @asynchronous
     async def test_namespaces_of_odd_keys(self, storage: Storage) -> None:
-        await storage.mset(VALUES)
+        await self.fill(storage, VALUES)
         assert await storage.namespaces() == reference.namespaces(VALUES)
         for prefix in cases.PREFIXES:
             assert await storage.namespaces(prefix) == reference.namespaces(VALUES, prefix), prefix
 
+    @requires("listings")
     def test_any_keys(self, storage: Storage) -> None:
         longest = self.capabilities.max_key_bytes
 
@@ -94,7 +102,8 @@ class Keys(Contract):
         def check(keys: list[str], data: st.DataObject) -> None:
             sync = storage.sync
             sync.clear()
-            sync.mset({key: key for key in keys})
+            for step in self.in_steps(keys):
+                sync.mset({key: key for key in step})
             assert sync.keys() == sorted(keys)
             assert sync.mget(keys) == keys
             assert sync.namespaces() == reference.namespaces(keys)
@@ -106,6 +115,7 @@ class Keys(Contract):
 
         check()
 
+    @requires("listings")
     @asynchronous
     async def test_the_longest_keys(self, storage: Storage) -> None:
         longest = self.capabilities.max_key_bytes
@@ -123,9 +133,10 @@ class Keys(Contract):
         assert await storage.keys(after=keys[3], limit=1) == [keys[0]]
         assert await storage.mdelete(keys) == 4
 
+    @requires("listings")
     @asynchronous
     async def test_an_invalid_key_is_refused(self, storage: Storage) -> None:
-        longest = self.capabilities.max_key_bytes
+        longest = self.capabilities.longest_key_bytes
         with every_case() as case:
             for problem, (key, word) in cases.invalid_keys(longest).items():
                 for name, operation in operations.KEYED.items():
@@ -137,9 +148,10 @@ class Keys(Contract):
                         assert isinstance(refused.value, StorageError)
                         assert refused.value.retryable is False
                         assert len(str(refused.value)) < 5_000
-                        assert word in str(refused.value).replace(",", "")
+                        assert re.search(word, str(refused.value).replace(",", ""))
                         assert await storage.keys() == []
 
+    @requires("listings")
     @asynchronous
     async def test_what_is_no_str_is_no_key(self, storage: Storage) -> None:
         with every_case() as case:

@@ -291,6 +291,7 @@ class Transactions(Contract):
         assert await storage.get("key") == (None if fails else 1)
         assert await storage.exists("late") is False
 
+    @requires("listings")
     @requires("transactions")
     @asynchronous
     async def test_a_refused_argument_leaves_the_transaction_whole(self, storage: Storage) -> None:
@@ -314,6 +315,7 @@ class Transactions(Contract):
         assert await storage.keys() == ["a", "f"]
         assert await storage.mget(["a", "f"]) == [1, "text"]
 
+    @requires("listings")
     @requires("transactions")
     @asynchronous
     async def test_expiries(self, storage: Storage, clock: ManualClock) -> None:

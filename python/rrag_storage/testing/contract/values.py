@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 
 from rrag_storage import MemoryValue, Storage, UnsupportedTypeError
 from rrag_storage.testing import cases, strategies
+from rrag_storage.testing.capabilities import requires
 from rrag_storage.testing.equality import assert_same
 from rrag_storage.testing.loops import asynchronous, every_case
 
@@ -56,6 +57,7 @@ class Values(Contract):
                     for back, wanted in zip(await storage.mget(outer), outer.values(), strict=True):
                         assert_same(back, wanted)
 
+    @requires("listings")
     @asynchronous
     async def test_all_values_at_once(self, storage: Storage) -> None:
         values = {case.name: case.value for case in cases.VALUES}
@@ -81,6 +83,7 @@ class Values(Contract):
                         assert_same(await storage.get("key"), value)
                         assert (await storage.get_entry("key")).kind == kind
 
+    @requires("listings")
     @asynchronous
     async def test_what_is_not_supported_is_refused_with_its_path(self, storage: Storage) -> None:
         await storage.set("key", "old")
