@@ -7,12 +7,12 @@
 use aes_gcm_siv::aead::AeadInOut;
 use aes_gcm_siv::{Nonce, Tag};
 
-use super::key_ring::{KeyRing, fill};
+use super::key_ring::KeyRing;
+use super::nonce::{self, NONCE_BYTES};
 use crate::codec::Frame;
 use crate::engine::Meta;
 use crate::error::{Error, Result};
 
-const NONCE_BYTES: usize = 12;
 const TAG_BYTES: usize = 16;
 /// By how much a seal lengthens what follows header and key id.
 pub(super) const SEAL_BYTES: usize = NONCE_BYTES + TAG_BYTES;
@@ -53,8 +53,7 @@ pub(super) fn seal(keys: &KeyRing, body: &[u8], context: &[u8]) -> Result<Vec<u8
     let frame = Frame::parse(body).map_err(|damage| damage.under(""))?;
     let (id, cipher) = keys.active();
     let head = Frame::head(frame.kind, frame.packing, Some(id), frame.is_offloaded);
-    let mut nonce = [0; NONCE_BYTES];
-    fill(&mut nonce)?;
+    let nonce = nonce::draw()?;
     let mut sealed = Vec::with_capacity(head.len() + NONCE_BYTES + frame.rest.len() + TAG_BYTES);
     sealed.extend(&head);
     sealed.extend(nonce);

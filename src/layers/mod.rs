@@ -18,6 +18,7 @@ mod hidden;
 mod key_ring;
 mod large;
 mod layered;
+mod nonce;
 mod options;
 mod reads;
 mod rotate;
