@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from adapters.base import Adapter
+from servers import Server
 from workloads import Workload, check_isolation
 
 MAX_STEPS = 20_000
@@ -92,11 +93,19 @@ class Turn:
             self.failure = f"{self.store.name}, {self.workload.name} ({self.workload.kind}): {error!r:.300}"
 
 
+def can_do(store: Adapter, workload: Workload) -> bool:
+    """Whether a contender has what a workload asks for."""
+    return getattr(store, workload.call) is not None and (store.concurrent or not workload.concurrent)
+
+
 @contextlib.asynccontextmanager
-async def opened(contender: type[Adapter], stage: list[Workload], failures: list[str]) -> AsyncIterator[Adapter | None]:
-    """A contender in a fresh directory, holding what a stage starts from; None where that fails."""
+async def opened(
+    contender: type[Adapter], stage: list[Workload], server: Server | None, failures: list[str]
+) -> AsyncIterator[Adapter | None]:
+    """A contender in a fresh directory and place, holding what a stage starts from; None where that fails."""
     with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as directory:
         store = contender()
+        store.server = server
         try:
             await store.open(Path(directory), stage[0].kind)
         except Exception as error:  # noqa: BLE001 - as above
@@ -107,7 +116,7 @@ async def opened(contender: type[Adapter], stage: list[Workload], failures: list
             if stage[0].kind == "dict":
                 await check_isolation(store)
             for workload in stage:
-                if getattr(store, workload.call) is not None:
+                if can_do(store, workload):
                     await workload.fill(store)
         except Exception as error:  # noqa: BLE001 - as above
             failures.append(f"{contender.name}, fill: {error!r:.300}")
@@ -121,19 +130,20 @@ async def opened(contender: type[Adapter], stage: list[Workload], failures: list
 
 
 async def run_stage(
-    contenders: list[type[Adapter]], stage: list[Workload], rounds: int, target: float, results: Results
+    contenders: list[type[Adapter]],
+    stage: list[Workload],
+    server: Server | None,
+    rounds: int,
+    target: float,
+    results: Results,
 ) -> None:
-    """Measure the workloads of one stage."""
+    """Measure the workloads of one stage, on the suite's server where it has one."""
     suite = contenders[0].suite if contenders else "no contender"
     what = f"{', '.join(workload.name for workload in stage)} ({stage[0].kind})"
     async with contextlib.AsyncExitStack() as stack:
-        stores = [await stack.enter_async_context(opened(each, stage, results.failures)) for each in contenders]
+        stores = [await stack.enter_async_context(opened(each, stage, server, results.failures)) for each in contenders]
         turns = {
-            workload.id: [
-                Turn(store, workload)
-                for store in stores
-                if store is not None and getattr(store, workload.call) is not None
-            ]
+            workload.id: [Turn(store, workload) for store in stores if store is not None and can_do(store, workload)]
             for workload in stage
         }
         gc.collect()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import machine
+import stored
 from adapters import Absent
 from adapters.base import DURABILITY, Adapter
 from measure import Timing
@@ -18,18 +19,21 @@ INTRO = """\
 calls and the same values. Times differ by 2× and more between machines and between runs; the ratios within a run carry over
 better.
 
-- All contenders of a suite are open at once, each in a fresh directory, and take turns, round by round, in an order that
-  changes. A figure is the median of the rounds; in parentheses the quickest and the slowest round. A round runs each call
-  as often as fits into {target:.0f} ms, after a warm-up. Garbage is collected before each sample and not during it.
+- All contenders of a suite are open at once, each in a directory or a database of its own, and take turns, round by round, in
+  an order that changes. A figure is the median of the rounds; in parentheses the quickest and the slowest round. A round runs
+  each call as often as fits into {target:.0f} ms, after a warm-up. Garbage is collected before each sample and not during it.
 - A time is that of one operation. ×floor is its ratio to the floor of its class: the dict for contenders that share objects,
-  dict + pickle for those in memory that isolate, raw sqlite3 of the same durability on disk.
+  dict + pickle for those in memory that isolate, raw sqlite3 of the same durability on disk, a driver's one connection on a
+  SQL server, redis-py, obstore; in the suite on layers, rrag_storage without any.
 - Each set writes a value that differs from the stored one. Answers are compared with what was stored, outside the timed part,
   in every round; so is whether a contender isolates as it says.
 - *Sharing*: the store hands out the caller's own object, so that changing it changes what is stored. *Isolating*: it keeps a
   copy. *Blocks the loop*: calls are done in the event loop's thread, and nothing else runs there while they wait for the
   disk; *short gets*: rrag_storage reads up to 8 keys of up to 64 KiB that way, everything else on threads of its own.
-- Durability, weakest first: *none*, gone with the process; *os-buffer*, survives the process; *WAL NORMAL*, survives the
-  process, and a power cut up to the last checkpoint, never inconsistent; *fsync*, survives a power cut.
+- Durability, weakest first: *none*, gone with the process, or with the server's; *os-buffer*, survives the process;
+  *WAL NORMAL*, survives the process, and a power cut up to the last checkpoint, never inconsistent; *fsync*, survives a power cut.
+- Servers are private to the run, on the loopback, with their own defaults for durability, except that Redis takes no
+  snapshots. The object store is a stub that answers at once: what is compared is the clients.
 - Stores of JSON objects take a str or a vector as the one field of a dict, a vector as a list of numbers; SQLite by hand keeps
   pickles. "–": the contender has no such call."""
 
@@ -73,6 +77,8 @@ def page(run: Run) -> str:
         parts += [f"## Suite {suite}", *_tables(suite, workloads, run.found)]
         if suite == "memory":
             parts += _growth(run.found, run.sizes)
+        if suite == "layers":
+            parts += _stored(run.found)
     parts += ["## Where rrag_storage is slower", *_losses(run.suites, run.found)]
     if run.found.results.failures:
         parts += ["## What failed", "\n".join(f"- {failure}" for failure in run.found.results.failures)]
@@ -115,7 +121,8 @@ def _is_figure(cell: str) -> bool:
     return cell[:1].isdigit() or cell in {"–", ""}
 
 
-def _cell(timing: Timing | None) -> str:
+def cell(timing: Timing | None) -> str:
+    """A median with its quickest and slowest round."""
     if timing is None:
         return "–"
     scale, _ = _scale(timing.median)
@@ -159,11 +166,11 @@ def _tables(suite: str, workloads: list[Workload], found: Findings) -> list[str]
     for one, two in zip(workloads[::2], workloads[1::2], strict=True):
         rows = []
         for contender in (each for each in found.contenders if each.suite == suite):
-            row = [_name(contender), contender.durability if suite == "disk" else contender.isolation]
+            row = [_name(contender), contender.isolation if suite == "memory" else contender.durability]
             for workload in (one, two):
                 timing = found.timing(contender.name, workload.id)
                 floor = found.median(contender.floor, workload.id)
-                row += [_cell(timing), digits(timing.median / floor) if timing and floor else "–"]
+                row += [cell(timing), digits(timing.median / floor) if timing and floor else "–"]
             rows.append(row)
         kind = "" if one.call == "keys" else f": {KINDS[one.kind]}"
         head = ("contender", "class", one.name, "×floor", two.name, "×floor")
@@ -182,7 +189,7 @@ def _growth(found: Findings, sizes: Sequence[int]) -> list[str]:
         row = [_name(contender), *(f"{each.bytes_an_entry:.0f}" if each else "–" for each in of_sizes)]
         last = of_sizes[-1]
         few, many = (last.prefix_small, last.prefix_large) if last else (None, None)
-        row += [_cell(few), _cell(many), digits(many.median / few.median) if few and many else "–"]
+        row += [cell(few), cell(many), digits(many.median / few.median) if few and many else "–"]
         rows.append(row)
     head = ("contender", *(f"bytes an entry, {size} B str" for size in sizes), f"of {small}", f"of {large}", "ratio")
     text = (
@@ -190,6 +197,24 @@ def _growth(found: Findings, sizes: Sequence[int]) -> list[str]:
         f"there, the keys of a prefix that 1,000 of {small} and of {large} keys share."
     )
     return ["### Growth, and prefix listing of 1,000 keys", text, table(head, rows)]
+
+
+def _stored(found: Findings) -> list[str]:
+    """The bytes an entry of each contender, and beside them what part of its own plain form that is."""
+    rows = []
+    for contender in (each for each in found.contenders if each.suite == "layers"):
+        row = [_name(contender)]
+        for kind in stored.KINDS:
+            mine = found.stored[contender.name, kind]
+            plain = found.stored.get(("-".join([*contender.name.split("-")[:2], "none"]), kind))
+            row += [f"{mine:,.0f}", digits(mine / plain) if plain else "–"]
+        rows.append(row)
+    text = (
+        f"What {stored.ENTRIES:,} entries take, keys included: on disk the files after closing, in memory what the store says "
+        "that it holds (of py-key-value's MemoryStore the JSON texts alone)."
+    )
+    head = ("contender", *(cell for kind in stored.KINDS for cell in (KINDS[kind], "×none")))
+    return ["### Bytes stored for an entry", text, table(head, rows)]
 
 
 def _losses(suites: dict[str, list[Workload]], found: Findings) -> list[str]:

@@ -21,12 +21,14 @@ import adapters
 import growth
 import machine
 import report
+import servers
+import stored
 from adapters.base import Adapter
 from measure import Results, progress, run_stage
 from wanted import Findings
 from workloads import Workload, stages
 
-SUITES = ("memory", "disk")
+SUITES = ("memory", "disk", "layers", *servers.SERVERS)
 SIZES = (32, 100)
 """Characters of the strs that growth is measured with; the prefix listings are taken at the last."""
 
@@ -42,16 +44,28 @@ def main() -> int:
     absent: list[adapters.Absent] = []
     ran: dict[str, list[Workload]] = {}
     grown: dict[tuple[str, int], growth.Growth] = {}
-    plan = stages(options.listing)
+    held: stored.Stored = {}
     for suite in SUITES if options.suite == "all" else (options.suite,):
-        found, absent = adapters.load(suite)
+        found, unavailable = adapters.load(suite)
+        absent += unavailable
         chosen = [each for each in found if not options.only or each.name in options.only]
+        plan = stages(suite, options.listing)
+        try:
+            with servers.running(suite) as server:
+                if server is not None:
+                    surroundings.append((f"server of suite {suite}", server.version()))
+                for stage in plan:
+                    measuring = run_stage(chosen, stage, server, options.rounds, options.target, results)
+                    run_in_loop(measuring, uvloop=options.uvloop)
+        except servers.Missing as missing:
+            absent.append(adapters.Absent(f"suite {suite}", f"no program {missing}"))
+            continue
         contenders += chosen
         ran[suite] = [workload for stage in plan for workload in stage]
-        for stage in plan:
-            run_in_loop(run_stage(chosen, stage, options.rounds, options.target, results), uvloop=options.uvloop)
         if suite == "memory":
             grown = measure_growth(chosen, options, results)
+        if suite == "layers":
+            held = asyncio.run(stored.measure(chosen))
     if unknown := set(options.only or ()) - {each.name for each in contenders}:
         print(f"--only: no such contender in this suite, or absent: {', '.join(sorted(unknown))}", file=sys.stderr)
     progress("")
@@ -60,7 +74,7 @@ def main() -> int:
     run = report.Run(
         command=shlex.join(["python", "benches/run.py", *sys.argv[1:]]),
         suites=ran,
-        found=Findings(contenders, results, grown),
+        found=Findings(contenders, results, grown, held),
         absent=absent,
         machine=surroundings,
         rounds=options.rounds,

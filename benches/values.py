@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import random
+from pydoc_data.topics import topics
 from typing import Any
 
 import numpy
@@ -13,6 +15,8 @@ KINDS = {
     "dict": "200-byte dict",
     "chunk": "4 KB chunk with metadata",
     "vector": "1536-d float32 vector",
+    "large": "1 MB of bytes",
+    "text": "4 KB chunk of the Python manual",
 }
 WORDS = (
     "storage",
@@ -33,7 +37,9 @@ WORDS = (
 
 def make(kind: str, number: int) -> Any:
     """The value of a kind and a number."""
-    return {"str": _str, "dict": _dict, "chunk": _chunk, "vector": _vector}[kind](number)
+    return {"str": _str, "dict": _dict, "chunk": _chunk, "vector": _vector, "large": _large, "text": _manual}[kind](
+        number
+    )
 
 
 def same(found: Any, wanted: Any) -> bool:
@@ -80,6 +86,21 @@ def _chunk(number: int) -> dict[str, Any]:
 
 def _vector(number: int) -> Any:
     return numpy.random.default_rng(number).standard_normal(1536, dtype=numpy.float32)
+
+
+def _large(number: int) -> bytes:
+    return random.Random(number).randbytes(1_000_000)
+
+
+def _manual(number: int) -> str:
+    """4,096 characters of prose, from another place for each of the first 2,000 numbers."""
+    manual = _whole_manual()
+    return manual[number * 211 % (len(manual) - 4096) :][:4096]
+
+
+@functools.cache
+def _whole_manual() -> str:
+    return "\n".join(topics[topic] for topic in sorted(topics))
 
 
 def _text(rng: random.Random, length: int) -> str:

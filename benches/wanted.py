@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from adapters.base import FSYNC, NEVER, WAL_NORMAL, Adapter
 from growth import Growth
 from measure import Results, Timing
+from stored import Stored
 
 Id = tuple[str, str]
 
@@ -18,6 +19,7 @@ class Findings:
     contenders: list[type[Adapter]]
     results: Results
     growth: dict[tuple[str, int], Growth]
+    stored: Stored
 
     def timing(self, contender: str, workload: Id) -> Timing | None:
         """What one contender took; None where it was not measured."""
@@ -32,6 +34,11 @@ class Findings:
         """How a contender is called in a table."""
         return next((each.label for each in self.contenders if each.name == contender), contender)
 
+    def quickest(self, contenders: tuple[str, ...], workload: Id) -> str | None:
+        """The quickest of these; None where none was measured."""
+        measured = [(time, name) for name in contenders if (time := self.median(name, workload)) is not None]
+        return min(measured)[1] if measured else None
+
     def best_peer(self, durability: str, workload: Id) -> str | None:
         """The quickest of those that leave the event loop free, with the same durability; None if there is none."""
         peers = [
@@ -39,8 +46,7 @@ class Findings:
             for each in self.contenders
             if not each.ours and each.blocks_loop == NEVER and each.suite == "disk" and each.durability == durability
         ]
-        measured = [(time, name) for name in peers if (time := self.median(name, workload)) is not None]
-        return min(measured)[1] if measured else None
+        return self.quickest(tuple(peers), workload)
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,11 @@ def verdicts(suites: list[str], found: Findings) -> list[Verdict]:
         rows += _memory(found)
     if "disk" in suites:
         rows += _disk(found)
+    if "layers" in suites:
+        rows += _layers(found)
+    for suite in ("postgres", "mysql", "redis", "objects"):
+        if suite in suites:
+            rows += _server(found, suite)
     return rows
 
 
@@ -140,4 +151,81 @@ def _disk(found: Findings) -> list[Verdict]:
             _ratio(found, f"SQLite {suffix.upper()}: {what}", limit, ours, peer, (name, "dict"), note)
             for what, name, limit, peer, note in wishes
         ]
+    return rows
+
+
+def _layers(found: Findings) -> list[Verdict]:
+    rows = []
+    for place, title in (("memory", "in memory"), ("sqlite", "SQLite")):
+        for word, name in (("get", "W1 get"), ("set", "W2 set")):
+            one, other = (found.timing(f"rrag-{place}-{layer}", (name, "text")) for layer in ("encrypted", "none"))
+            added = ((one.median - other.median) * 1e6, (one.low - other.low) * 1e6) if one and other else (None, None)
+            what = f"{title}: what encryption adds to a {word} of 4 KB"
+            rows.append(Verdict(what, 3, " µs", *added, "the same without"))
+    for ours, peer, title in (("memory", "memory", "in memory"), ("sqlite", "disk", "SQLite")):
+        for layer, wrapper in (("zstd", "gzip"), ("encrypted", "fernet"), ("zstd-encrypted", "gzip-fernet")):
+            for kind, size in (("text", "4 KB of text"), ("vector", "a vector")):
+                for word, name in (("get", "W1 get"), ("set", "W2 set")):
+                    what = f"{title}: {word} of {size}, {layer.replace('-', ' + ')}"
+                    rows.append(
+                        _ratio(found, what, 0.2, f"rrag-{ours}-{layer}", f"pykv-{peer}-{wrapper}", (name, kind))
+                    )
+    return rows
+
+
+DRIVERS = ("asyncpg-pool", "psycopg-pool")
+CLIENTS = ("redis-py", "valkey-glide")
+OBSTORE = ("obstore",)
+
+SERVERS: dict[str, tuple[str, str, tuple[tuple[str, str, str, float, tuple[str, ...]], ...]]] = {
+    "postgres": (
+        "PostgreSQL",
+        "rrag-postgres",
+        (
+            ("one get", "W1 get", "dict", 1.0, ("asyncpg-pool",)),
+            ("one set", "W2 set", "dict", 1.0, ("asyncpg-pool",)),
+            ("gather of 100 gets", "W3 gather get", "dict", 0.7, ("langgraph-postgres",)),
+            ("gather of 100 sets", "W3 gather set", "dict", 0.7, ("langgraph-postgres",)),
+            ("gather of 100 gets", "W3 gather get", "dict", 0.25, DRIVERS),
+            ("gather of 100 sets", "W3 gather set", "dict", 0.25, DRIVERS),
+        ),
+    ),
+    "mysql": (
+        "MariaDB",
+        "rrag-mysql",
+        (
+            ("gather of 100 gets", "W3 gather get", "dict", 0.4, ("asyncmy-pool",)),
+            ("gather of 100 sets", "W3 gather set", "dict", 0.4, ("asyncmy-pool",)),
+        ),
+    ),
+    "redis": (
+        "Redis",
+        "rrag-redis",
+        (
+            ("one get", "W1 get", "dict", 1.0, ("redis-py",)),
+            ("gather of 100 gets", "W3 gather get", "dict", 0.8, ("valkey-glide",)),
+            ("gather of 100 sets", "W3 gather set", "dict", 0.8, ("valkey-glide",)),
+            ("keys of a namespace", "W5 keys", "dict", 0.1, CLIENTS),
+        ),
+    ),
+    "objects": (
+        "object store",
+        "rrag-objects",
+        (
+            ("gather of 64 gets of 1 MB", "W6 gather get", "large", 1.0, OBSTORE),
+            ("gather of 64 sets of 1 MB", "W6 gather set", "large", 1.0, OBSTORE),
+        ),
+    ),
+}
+"""For each suite what it is called, our contender, and wishes: what, workload, kind of value, limit, peers."""
+
+
+def _server(found: Findings, suite: str) -> list[Verdict]:
+    """The wishes of a suite on a server, each against the quickest of the peers that it names."""
+    title, ours, wishes = SERVERS[suite]
+    rows = []
+    for what, name, kind, limit, peers in wishes:
+        note = ", the quickest client" if len(peers) > 1 else ""
+        peer = found.quickest(peers, (name, kind))
+        rows.append(_ratio(found, f"{title}: {what}", limit, ours, peer, (name, kind), note))
     return rows

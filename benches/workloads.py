@@ -33,8 +33,12 @@ class Workload:
     title: str
     per_step: ClassVar[int] = 1
     """Operations in a step: a time is that of one operation."""
+    keys: ClassVar[int] = KEYS
+    """How many keys it goes over."""
     call: ClassVar[str]
     """The call of the adapter that it is about."""
+    concurrent: ClassVar[bool] = False
+    """Whether several calls are under way at once."""
 
     def __init__(self, kind: str, versions: Sequence[Sequence[Any]]) -> None:
         self.kind = kind
@@ -68,7 +72,7 @@ class Reads(Workload):
     """A step is a list of keys. Their values never change."""
 
     def __init__(self, kind: str) -> None:
-        keys = [f"read-{index:06d}" for index in range(KEYS)]
+        keys = [f"read-{index:06d}" for index in range(self.keys)]
         self.stored = {key: values.make(kind, index) for index, key in enumerate(keys)}
         super().__init__(kind, [_cut(keys, self.per_step)])
 
@@ -104,6 +108,7 @@ class GetGathered(Reads):
     title = "asyncio.gather of 100 gets, each"
     per_step = 100
     call = "get"
+    concurrent = True
 
     async def run(self, store: Adapter, steps: list[list[str]]) -> tuple[float, Any]:
         get, gather, answer = store.get, asyncio.gather, None
@@ -111,6 +116,18 @@ class GetGathered(Reads):
         for keys in steps:
             answer = await gather(*[get(key) for key in keys])
         return perf_counter() - start, answer
+
+
+class GetLargeGathered(GetGathered):
+    """W6: asyncio.gather of 64 gets, of large values."""
+
+    name = "W6 gather get"
+    title = "asyncio.gather of 64 gets, each"
+    per_step = keys = 64
+
+    async def check(self, store: Adapter, step: list[str], answer: list[Any]) -> None:
+        # Where a contender answers with a buffer of its own, that is what its users work with.
+        await super().check(store, step, [bytes(memoryview(each)) for each in answer])
 
 
 class GetMany(Reads):
@@ -133,9 +150,9 @@ class Writes(Workload):
     """A step is a list of (key, value). Each workload has keys of its own."""
 
     def __init__(self, kind: str) -> None:
-        keys = [f"{type(self).__name__.lower()}-{index:06d}" for index in range(KEYS)]
+        keys = [f"{type(self).__name__.lower()}-{index:06d}" for index in range(self.keys)]
         even = [(key, values.make(kind, index)) for index, key in enumerate(keys)]
-        odd = [(key, values.make(kind, index + KEYS)) for index, key in enumerate(keys)]
+        odd = [(key, values.make(kind, index + self.keys)) for index, key in enumerate(keys)]
         super().__init__(kind, [_cut(even, self.per_step), _cut(odd, self.per_step)])
 
     async def fill(self, store: Adapter) -> None:
@@ -170,6 +187,7 @@ class SetGathered(Writes):
     title = "asyncio.gather of 100 sets, each"
     per_step = 100
     call = "set"
+    concurrent = True
 
     async def run(self, store: Adapter, steps: list[list[tuple[str, Any]]]) -> tuple[float, Any]:
         set, gather = store.set, asyncio.gather
@@ -177,6 +195,20 @@ class SetGathered(Writes):
         for items in steps:
             await gather(*[set(key, value) for key, value in items])
         return perf_counter() - start, None
+
+
+class SetLargeGathered(SetGathered):
+    """W6: asyncio.gather of 64 sets, of large values."""
+
+    name = "W6 gather set"
+    title = "asyncio.gather of 64 sets, each"
+    per_step = keys = 64
+
+    async def check(self, store: Adapter, step: Any, answer: Any) -> None:
+        found = await store.mget([key for key, _ in step])
+        _compare(
+            self, [key for key, _ in step], [bytes(memoryview(each)) for each in found], [each for _, each in step]
+        )
 
 
 class SetMany(Writes):
@@ -260,13 +292,18 @@ class CountOfNamespace(Listing):
             raise WrongAnswer(f"{self.name}: {answer} in {step}, which has {len(self.items)}")
 
 
-def stages(listing_total: int) -> list[list[Workload]]:
-    """All workloads, in groups that run over one and the same open store."""
-    alone: list[list[Workload]] = [[GetOneByOne(kind), SetOneByOne(kind)] for kind in values.KINDS if kind != "dict"]
-    whole: list[Workload] = [
-        workload("dict") for workload in (GetOneByOne, SetOneByOne, GetGathered, SetGathered, GetMany, SetMany)
-    ]
+def stages(suite: str, listing_total: int) -> list[list[Workload]]:
+    """The workloads of a suite, in groups that run over one and the same open store."""
+    short: list[Workload] = [workload("dict") for workload in (GetOneByOne, SetOneByOne, GetGathered, SetGathered)]
+    if suite == "objects":
+        return [short, [GetLargeGathered("large"), SetLargeGathered("large")]]
+    if suite == "layers":
+        return [[GetOneByOne(kind), SetOneByOne(kind)] for kind in ("text", "vector")]
+    whole: list[Workload] = [*short, *(workload("dict") for workload in (GetMany, SetMany))]
     listing: list[Workload] = [KeysOfNamespace("dict", listing_total), CountOfNamespace("dict", listing_total)]
+    if suite not in ("memory", "disk"):
+        return [whole, listing]
+    alone: list[list[Workload]] = [[GetOneByOne(kind), SetOneByOne(kind)] for kind in ("str", "chunk", "vector")]
     return [alone[0], whole, *alone[1:], listing]
 
 

@@ -10,7 +10,7 @@ use crate::storage::Storage;
 /// The first page is small, so that a caller who wants a few pays for a few; each next one is twice as large.
 const FIRST_PAGE: usize = 128;
 /// An engine gives fewer rows where their records are large.
-const LARGEST_PAGE: usize = 65_536;
+pub(crate) const LARGEST_PAGE: usize = 65_536;
 
 /// A listing under way.
 ///

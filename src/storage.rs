@@ -20,7 +20,7 @@ use crate::engine::{
 };
 use crate::error::{Error, Result};
 use crate::key::{Key, SEPARATOR};
-use crate::listing::Listing;
+use crate::listing::{LARGEST_PAGE, Listing};
 use crate::memory::MemoryQuery;
 use crate::transaction::Transaction;
 use crate::ttl::Ttl;
@@ -214,19 +214,14 @@ impl<E: Engine + ?Sized> Storage<E> {
             .map_ok(|commit| matches!(commit, Commit::Done(_)))
     }
 
-    /// Deletes `keys`, all in one step; how many of them were there.
+    /// Deletes `keys`, in one step where the engine can; how many of them were there.
     pub fn remove(&self, keys: Vec<Key>) -> Answer<Result<u64>> {
         attempt!(self.check_open());
         if keys.is_empty() {
             return Answer::ready(Ok(0));
         }
-        let writes = keep_last(keys.into_iter().map(|key| (key, ())).collect())
-            .into_iter()
-            .map(|(key, ())| (key, Write::Delete));
-        self.commit(Batch { checks: smallvec![], writes: writes.collect() }).map_ok(|commit| match commit {
-            Commit::Done(existed) => existed.iter().filter(|&&existed| existed).count() as u64,
-            Commit::Conflict(_) => 0,
-        })
+        let keys = keep_last(keys.into_iter().map(|key| (key, ())).collect());
+        self.engine.delete(keys.into_iter().map(|(key, ())| key).collect())
     }
 
     /// Takes the record out.
@@ -278,7 +273,8 @@ impl<E: Engine + ?Sized> Storage<E> {
 
     /// The keys that `query` asks for, as this view spells them.
     pub fn list_keys(&self, query: &MemoryQuery) -> Answer<Result<Vec<Key>>> {
-        let listing = attempt!(self.list(query, false));
+        // All of them are wanted: the fewest trips.
+        let listing = attempt!(self.list(query, false)).in_pages_of(LARGEST_PAGE);
         Answer::later(async move { Ok(listing.collect().await?.into_iter().map(|row| row.key).collect()) })
     }
 
@@ -330,9 +326,7 @@ impl<E: Engine + ?Sized> Storage<E> {
     /// The engine's figures on this view, and its number of first-level namespaces.
     pub fn figures(&self) -> Answer<Result<(EngineStats, u64)>> {
         attempt!(self.check_open());
-        let stats = self.engine.stats(self.range(None, None));
-        let namespaces = self.engine.namespace_count(self.range(None, None), self.prefix.len());
-        Answer::later(async move { Ok((stats.await?, namespaces.await?)) })
+        self.engine.census(self.range(None, None), self.prefix.len())
     }
 
     /// Rewrites up to `limit` records behind `after` into the storage's present layers.

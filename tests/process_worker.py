@@ -1,16 +1,17 @@
-"""What a process of tests/test_processes.py does: `process_worker.py ACT PATH NUMBER`."""
+"""What a process of tests/test_processes.py does: `process_worker.py ACT NUMBER URL OPTIONS`, the options as JSON."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import sys
 from typing import TYPE_CHECKING
 
-from rrag_storage import DatabaseStorage
+from rrag_storage import connect
 
 if TYPE_CHECKING:
-    from rrag_storage import Transaction
+    from rrag_storage import Storage, Transaction
 
 INCREMENTS = 500
 TRANSFERS = 100
@@ -18,13 +19,13 @@ ACCOUNTS = [f"account::{number:02}" for number in range(50)]
 START = 1_000
 
 
-async def increments(storage: DatabaseStorage) -> None:
+async def increments(storage: Storage) -> None:
     """Counts, ten at a time."""
     for _ in range(INCREMENTS // 10):
         await asyncio.gather(*(storage.increment("count") for _ in range(10)))
 
 
-async def transfers(storage: DatabaseStorage, seed: int) -> None:
+async def transfers(storage: Storage, seed: int) -> None:
     """Moves money between accounts, and now and then adds them all up."""
     rng = random.Random(seed)
 
@@ -44,11 +45,11 @@ async def transfers(storage: DatabaseStorage, seed: int) -> None:
             assert await storage.transact(total, max_attempts=10_000) == START * len(ACCOUNTS)
 
 
-async def main(act: str, path: str, number: int) -> None:
+async def main(act: str, number: int, url: str, options: str) -> None:
     """One process."""
-    async with DatabaseStorage(f"sqlite:{path}") as storage:
+    async with connect(url, **json.loads(options)) as storage:
         await (increments(storage) if act == "increments" else transfers(storage, number))
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
+    asyncio.run(main(sys.argv[1], int(sys.argv[2]), *sys.argv[3:]))

@@ -156,9 +156,9 @@ fn a_server_that_hangs_is_waited_for_and_no_longer() {
     put(&engine, "k", b"v").unwrap();
     server.signal("-STOP");
     let began = Instant::now();
-    let (read, write) = (engine.read_one(&key("k")), engine.commit(puts(&[("k", b"w")])));
-    assert!(words(wait(read)).contains(&format!("127.0.0.1:{}", server.port)));
+    let (write, read) = (engine.commit(puts(&[("k", b"w")])), engine.read_one(&key("k")));
     assert!(words(wait(write)).contains("outcome is unknown"));
+    assert!(words(wait(read)).contains(&format!("127.0.0.1:{}", server.port)));
     assert!(began.elapsed() < Duration::from_secs(3));
     server.signal("-CONT");
     put(&engine, "k", b"x").unwrap();
@@ -297,6 +297,66 @@ fn what_expires_or_is_evicted_leaves_the_listings() {
         .query(&mut server.raw())
         .unwrap();
     assert_eq!(index, (2, 2, 1));
+}
+
+#[test]
+fn what_is_evicted_is_in_no_count() {
+    if !installed() {
+        return;
+    }
+    let server = Server::plain();
+    let engine = open(&server.url());
+    for from in (0..6_000).step_by(1_000) {
+        let write = |at| (key(&format!("n{}::{at}", at % 3)), Write::Put(record(1, at, None, b"x")));
+        let writes = (from..from + 1_000).map(write).collect();
+        wait(engine.commit(Batch { writes, ..Batch::default() })).unwrap();
+    }
+    assert_eq!(wait(engine.census(KeyRange::all(), 0)).unwrap().1, 3);
+    // One of few, then all of a namespace and a third of many.
+    let evict = |from: usize, every: usize| {
+        let mut all = redis::pipe();
+        for at in (from..6_000).step_by(every) {
+            all.cmd("DEL").arg(format!("rrag{{*}}:n{}::{at}", at % 3)).ignore();
+        }
+        let _: () = all.query(&mut server.raw()).unwrap();
+    };
+    evict(5_999, 1);
+    assert_eq!(wait(engine.count(KeyRange::prefix("n2::"))).unwrap(), 1_999);
+    evict(0, 3);
+    let stats = wait(engine.stats(KeyRange::all())).unwrap();
+    assert_eq!(stats.keys, 3_999);
+    assert_eq!(wait(engine.count(KeyRange::all())).unwrap(), 3_999);
+    assert_eq!(wait(engine.census(KeyRange::all(), 0)).unwrap().1, 2);
+}
+
+#[test]
+fn a_cluster_forgets_namespaces_that_stay_empty() {
+    if !installed() {
+        return;
+    }
+    let cluster = Cluster::start();
+    let engine = open(&cluster.url());
+    put(&engine, "stays::k", b"x").unwrap();
+    put(&engine, "goes::k", b"x").unwrap();
+    put(&engine, "young::k", b"x").unwrap();
+    for prefix in ["goes", "young"] {
+        assert_eq!(wait(engine.remove_range(KeyRange::prefix(prefix))).unwrap(), 1);
+    }
+    let client = redis::cluster::ClusterClient::new(vec![cluster.url().replace("+cluster", "")]).unwrap();
+    let mut raw = client.get_connection().unwrap();
+    for old in ["stays", "goes"] {
+        let _: i64 = redis::cmd("ZADD").arg("rrag{tags}.entered").arg(0).arg(old).query(&mut raw).unwrap();
+    }
+    let began = Instant::now();
+    loop {
+        assert_eq!(wait(engine.census(KeyRange::all(), 0)).unwrap().1, 1);
+        let left: Vec<String> = redis::cmd("ZRANGE").arg("rrag{tags}").arg(0).arg(-1).query(&mut raw).unwrap();
+        if left == ["stays", "young"] {
+            break;
+        }
+        assert!(began.elapsed() < Duration::from_secs(10), "{left:?}");
+    }
+    assert_eq!(get(&engine, "stays::k").unwrap().unwrap(), b"x");
 }
 
 #[test]

@@ -33,8 +33,9 @@ enum Step {
     Look(usize, usize),
 }
 
-const KEYS: [&str; 9] = ["a", "a::b", "a::b::c", "a:::d", "::x", "z%_*", "é", "e\u{301}", "\0"];
-const PREFIXES: [&str; 6] = ["", "a", "a::", "a::b", "z%", "none"];
+const KEYS: [&str; 12] =
+    ["a", "a::b", "a::b::c", "a:::d", "a!::e", "a0::f", "ab::g", "::x", "z%_*", "é", "e\u{301}", "\0"];
+const PREFIXES: [&str; 8] = ["", "a", "a:", "a::", "a::b", "a0", "z%", "none"];
 
 fn step() -> impl Strategy<Value = Step> {
     let key = 0..KEYS.len();
@@ -140,6 +141,7 @@ impl Model {
         let inside = |name: &&&str| name.starts_with(prefix);
         let by_key: Vec<&str> = self.rows.keys().filter(inside).copied().collect();
         assert_eq!(wait(engine.count(range.clone())).unwrap(), by_key.len() as u64);
+        assert_eq!(wait(engine.stats(range.clone())).unwrap().keys, by_key.len() as u64);
         let mut by_created = by_key.clone();
         by_created.sort_by_key(|name| (self.rows[name].created_at, *name));
         for order in [SortOrder::KeyAsc, SortOrder::KeyDesc, SortOrder::CreatedAsc, SortOrder::CreatedDesc] {
@@ -184,7 +186,10 @@ impl Model {
                     .extend((1..parts.len()).filter(|i| depth.is_none_or(|d| *i <= d)).map(|i| parts[..i].join("::")));
             }
             let found = wait(engine.namespaces(range.clone(), 0, depth)).unwrap();
-            assert_eq!(found, wanted.into_iter().collect::<Vec<_>>());
+            assert_eq!(found, wanted.iter().cloned().collect::<Vec<_>>());
+            if depth == Some(1) {
+                assert_eq!(wait(engine.census(range.clone(), 0)).unwrap().1, wanted.len() as u64);
+            }
         }
     }
 }

@@ -12,6 +12,15 @@ use rrag_storage::engine::{Engine, KeyRange};
 use rrag_storage::{Clock, Error};
 use sql_support::{Kind, Server, get, incrementing, put, shared, wait};
 
+/// Has the threads of a test end, however the one that started them does.
+struct Ending<'a>(&'a AtomicBool);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Four threads write keys of their own, count, and read back, while the server is killed and started again.
 fn killed_under_load(kind: Kind) {
     let Some(server) = Server::start(kind) else { return };
@@ -20,6 +29,7 @@ fn killed_under_load(kind: Kind) {
     let over = AtomicBool::new(false);
     let (counted, unknown) = (AtomicU64::new(0), AtomicU64::new(0));
     let acked: Vec<HashMap<String, Vec<u8>>> = std::thread::scope(|scope| {
+        let ending = Ending(&over);
         let threads: Vec<_> = (0..4)
             .map(|thread| {
                 let (engine, over, counted, unknown) = (&engine, &over, &counted, &unknown);
@@ -56,7 +66,7 @@ fn killed_under_load(kind: Kind) {
             server.restart();
         }
         std::thread::sleep(Duration::from_millis(500));
-        over.store(true, Ordering::Relaxed);
+        drop(ending);
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     for (name, body) in acked.into_iter().flatten() {

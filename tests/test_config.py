@@ -13,8 +13,10 @@ from rrag_storage import (
     ConfigurationError,
     DatabaseConfig,
     DatabaseStorage,
+    DecryptionError,
     InMemoryConfig,
     InMemoryStorage,
+    Key,
     ManualClock,
     ObjectConfig,
     ObjectStorage,
@@ -371,6 +373,42 @@ async def test_database_config(tmp_path: Path) -> None:
     lazy = DatabaseStorage.with_config(config)
     assert await lazy.get("key") == 1
     await lazy.close()
+
+
+@asynchronous
+async def test_layers_beside_a_config(tmp_path: Path) -> None:
+    config = DatabaseConfig(f"sqlite:{tmp_path}/a.db", table="mine")
+    key, clock = Key.generate(), ManualClock()
+    async with DatabaseStorage.with_config(config, encryption_key=key, compression="zstd", clock=clock) as storage:
+        await storage.set("key", "value" * 1000, ttl=5)
+        clock.advance(4)
+        assert await storage.get("key") == "value" * 1000
+    async with DatabaseStorage.with_config(config, clock=clock) as storage:
+        with pytest.raises(DecryptionError, match=key.fingerprint):
+            await storage.get("key")
+    small = InMemoryStorage.with_config(InMemoryConfig(max_memory_bytes=20_000), compression="lz4")
+    await small.set("key", "value" * 10_000)
+    with pytest.raises(rrag_storage.LimitExceededError):
+        await InMemoryStorage.with_config(InMemoryConfig(max_memory_bytes=20_000)).set("key", "value" * 10_000)
+
+
+CONFIGS = [
+    (InMemoryStorage, InMemoryConfig(), "max_keys"),
+    (DatabaseStorage, DatabaseConfig("sqlite::memory:"), "table"),
+    (RedisStorage, RedisConfig("redis://localhost"), "key_prefix"),
+    (ObjectStorage, ObjectConfig("s3://bucket"), "allow_http"),
+]
+
+
+@pytest.mark.parametrize(("kind", "config", "name"), CONFIGS, ids=lambda given: getattr(given, "__name__", ""))
+def test_what_a_config_takes_beside_it(kind: Any, config: Any, name: str) -> None:
+    assert type(kind.with_config(config, encryption_key=Key.generate(), hide_keys=True)) is kind
+    with pytest.raises(ConfigurationError, match="hide_keys needs encryption_key"):
+        kind.with_config(config, hide_keys=True)
+    with pytest.raises(TypeError, match=f"{name} from the configuration"):
+        kind.with_config(config, **{name: getattr(config, name)})
+    with pytest.raises(TypeError, match=f"{kind.__name__}.*'color'"):
+        kind.with_config(config, color="red")
 
 
 @pytest.mark.parametrize("options", [{"max_keys": 0}, {"eviction": "lfu"}, {"max_memory_bytes": -1}], ids=str)

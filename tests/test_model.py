@@ -1,4 +1,4 @@
-"""Any sequence of operations against the model: in memory, on a file, through a view."""
+"""Any sequence of operations against the model: in memory, on a file, on servers, through a view."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
 from rrag_storage import DatabaseStorage, InMemoryStorage, ManualClock, Storage
-from rrag_storage.testing import storage_machine
+from rrag_storage.testing import Capabilities, storage_machine
 
 if TYPE_CHECKING:
     from unittest import TestCase
@@ -21,15 +23,20 @@ EXAMPLES = int(os.environ.get("RRAG_MODEL_EXAMPLES", "60"))
 """How many sequences each backend runs."""
 
 
-def test_case(machine: type[StorageMachine], examples: int) -> type[TestCase]:
-    """The machine's test, of so many sequences."""
-    case: type[TestCase] = machine.TestCase
-    case.settings = settings(  # type: ignore[attr-defined]
+def of(examples: int) -> settings:
+    """The settings for so many sequences."""
+    return settings(
         settings.get_profile("suite"),
         max_examples=examples,
         stateful_step_count=40,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
     )
+
+
+def test_case(machine: type[StorageMachine], examples: int) -> type[TestCase]:
+    """The machine's test, of so many sequences."""
+    case: type[TestCase] = machine.TestCase
+    case.settings = of(examples)  # type: ignore[attr-defined]
     return case
 
 
@@ -67,3 +74,18 @@ TestSqliteMemoryModel = test_case(
 )
 TestSqliteModel = test_case(OnFile, EXAMPLES)
 TestViewModel = test_case(storage_machine(view_of_sqlite), EXAMPLES // 2)
+
+
+@pytest.mark.parametrize(
+    ("kind", "capabilities"),
+    [
+        ("postgres", Capabilities()),
+        ("mariadb", Capabilities()),
+        ("redis", Capabilities()),
+        ("redis_cluster", Capabilities(spans_namespaces=False)),
+    ],
+)
+def test_servers(kind: str, capabilities: Capabilities, request: pytest.FixtureRequest) -> None:
+    server = request.getfixturevalue(kind)
+    machine = storage_machine(lambda clock: server.storage(clock=clock), capabilities)
+    run_state_machine_as_test(machine, settings=of(EXAMPLES // 2))

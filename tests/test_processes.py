@@ -1,7 +1,8 @@
-"""Several processes on one file; forks; and how a process ends, whatever is under way."""
+"""Several processes on one file or server; forks; and how a process ends, whatever is under way."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sqlite3
@@ -12,7 +13,7 @@ from typing import Any
 
 import process_worker
 import pytest
-from rrag_storage import DatabaseStorage
+from rrag_storage import DatabaseStorage, connect
 from rrag_storage.testing import eventually
 from support import finish, open_files, run_script, start, threads
 
@@ -25,55 +26,80 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "memory.db"
 
 
-def test_eight_processes_count_together(path: Path) -> None:
-    processes = [start("process_worker.py", "increments", path, number) for number in range(8)]
+SERVERS = ["postgres", "mariadb", "redis", "redis_cluster"]
+SHARED = ["file", *SERVERS]
+KINDS = ["memory", *SHARED]
+
+
+@pytest.fixture
+def where(kind: str, path: Path, request: pytest.FixtureRequest) -> tuple[str, str]:
+    """The url and the options, as JSON, of a new storage, which a script gets as its arguments."""
+    if kind == "memory":
+        return "memory://", "{}"
+    if kind == "file":
+        return f"sqlite:{path}", "{}"
+    options = request.getfixturevalue(kind).options()
+    return options.pop("url"), json.dumps(options)
+
+
+def storage_at(where: tuple[str, str]) -> Any:
+    """The blocking twin of the storage that the scripts use."""
+    url, options = where
+    return connect(url, **json.loads(options)).sync
+
+
+@pytest.mark.parametrize("kind", SHARED)
+def test_eight_processes_count_together(where: tuple[str, str]) -> None:
+    processes = [start("process_worker.py", "increments", number, *where) for number in range(8)]
     for process in processes:
         finish(process, timeout=120)
-    with DatabaseStorage(f"sqlite:{path}").sync as storage:
+    with storage_at(where) as storage:
         assert storage.get("count") == 8 * process_worker.INCREMENTS
 
 
-def test_four_processes_move_money(path: Path) -> None:
-    with DatabaseStorage(f"sqlite:{path}").sync as storage:
+@pytest.mark.parametrize("kind", SHARED)
+def test_four_processes_move_money(where: tuple[str, str]) -> None:
+    with storage_at(where) as storage:
         storage.mset(dict.fromkeys(process_worker.ACCOUNTS, process_worker.START))
     seed = 20_240_229
-    processes = [start("process_worker.py", "transfers", path, seed + number) for number in range(4)]
+    processes = [start("process_worker.py", "transfers", seed + number, *where) for number in range(4)]
     for process in processes:
         finish(process, timeout=120)
-    with DatabaseStorage(f"sqlite:{path}").sync as storage:
+    with storage_at(where) as storage:
         amounts = storage.mget(process_worker.ACCOUNTS)
     assert sum(amounts) == process_worker.START * len(process_worker.ACCOUNTS)
     assert len(set(amounts)) > 10
 
 
-def test_eight_processes_open_a_new_file(path: Path) -> None:
+@pytest.mark.parametrize("kind", SHARED)
+def test_eight_processes_open_a_new_storage(where: tuple[str, str]) -> None:
     script = """
-        import sys
-        from rrag_storage import DatabaseStorage
+        import json, sys
+        from rrag_storage import connect
 
         sys.stdin.readline()
-        with DatabaseStorage(f"sqlite:{sys.argv[1]}").sync as storage:
-            storage.set(f"key-{sys.argv[2]}", int(sys.argv[2]))
-            assert storage.get(f"key-{sys.argv[2]}") == int(sys.argv[2])
+        with connect(sys.argv[1], **json.loads(sys.argv[2])).sync as storage:
+            storage.set(f"key-{sys.argv[3]}", int(sys.argv[3]))
+            assert storage.get(f"key-{sys.argv[3]}") == int(sys.argv[3])
     """
-    processes = [start(script, path, number) for number in range(8)]
+    processes = [start(script, *where, number) for number in range(8)]
     for process in processes:
         assert process.stdin is not None
         process.stdin.write(b"go\n")
         process.stdin.flush()
     for process in processes:
         finish(process)
-    with DatabaseStorage(f"sqlite:{path}").sync as storage:
+    with storage_at(where) as storage:
         assert storage.mget([f"key-{number}" for number in range(8)]) == list(range(8))
 
 
 FORK = """
-    import asyncio, os, sys, threading, warnings
-    from rrag_storage import DatabaseStorage, InMemoryStorage
+    import asyncio, json, os, sys, threading, warnings
+    from rrag_storage import connect
 
     # Python warns of a fork beside threads from 3.12 on; that it works is what is tested.
     warnings.simplefilter("ignore", DeprecationWarning)
-    storage = InMemoryStorage() if sys.argv[1] == "memory" else DatabaseStorage(sys.argv[1])
+    storage = connect(sys.argv[1], **json.loads(sys.argv[2]))
 
     def child_of(work):
         pid = os.fork()
@@ -92,16 +118,9 @@ FORK = """
         assert os.waitstatus_to_exitcode(status) == 0, status
 """
 
-URLS = ["memory", "file"]
 
-
-def url_of(kind: str, path: Path) -> str:
-    """The url that a script gets."""
-    return kind if kind == "memory" else f"sqlite:{path}"
-
-
-@pytest.mark.parametrize("kind", URLS)
-def test_fork_before_opening(kind: str, path: Path) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_fork_before_opening(where: tuple[str, str]) -> None:
     run_script(
         FORK
         + """
@@ -112,14 +131,14 @@ def test_fork_before_opening(kind: str, path: Path) -> None:
     pid = child_of(work)
     storage.sync.set("parent", 1)
     joined(pid)
-    assert storage.sync.keys() == (["parent"] if sys.argv[1] == "memory" else ["child", "parent"])
+    assert storage.sync.keys() == (["parent"] if sys.argv[1] == "memory://" else ["child", "parent"])
     """,
-        url_of(kind, path),
+        *where,
     )
 
 
-@pytest.mark.parametrize("kind", URLS)
-def test_fork_after_opening(kind: str, path: Path) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_fork_after_opening(where: tuple[str, str]) -> None:
     run_script(
         FORK
         + """
@@ -139,16 +158,16 @@ def test_fork_after_opening(kind: str, path: Path) -> None:
     for pid in pids:
         joined(pid)
     asyncio.run(use("again"))
-    wanted = 1 + 51 * (3 if sys.argv[1] == "memory" else 6)
+    wanted = 1 + 51 * (3 if sys.argv[1] == "memory://" else 6)
     assert storage.sync.count() == wanted, storage.sync.count()
     storage.sync.close()
     """,
-        url_of(kind, path),
+        *where,
     )
 
 
-@pytest.mark.parametrize("kind", URLS)
-def test_fork_while_threads_are_at_work(kind: str, path: Path) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_fork_while_threads_are_at_work(where: tuple[str, str]) -> None:
     run_script(
         FORK
         + """
@@ -179,13 +198,13 @@ def test_fork_while_threads_are_at_work(kind: str, path: Path) -> None:
     storage.sync.set("after", 1)
     assert storage.sync.get("after") == 1
     """,
-        url_of(kind, path),
+        *where,
         timeout=120,
     )
 
 
-@pytest.mark.parametrize("kind", URLS)
-def test_fork_inside_a_running_loop(kind: str, path: Path) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_fork_inside_a_running_loop(where: tuple[str, str]) -> None:
     run_script(
         FORK
         + """
@@ -201,11 +220,12 @@ def test_fork_inside_a_running_loop(kind: str, path: Path) -> None:
     os.register_at_fork(after_in_child=lambda: asyncio._set_running_loop(None))
     asyncio.run(main())
     """,
-        url_of(kind, path),
+        *where,
     )
 
 
-def test_fork_with_a_transaction_under_way(path: Path) -> None:
+@pytest.mark.parametrize("kind", SHARED)
+def test_fork_with_a_transaction_under_way(where: tuple[str, str]) -> None:
     run_script(
         FORK
         + """
@@ -218,11 +238,12 @@ def test_fork_with_a_transaction_under_way(path: Path) -> None:
     assert storage.sync.get("key") == 2
     assert storage.sync.get("child") == 1
     """,
-        f"sqlite:{path}",
+        *where,
     )
 
 
-def test_a_child_that_closes_takes_nothing_from_its_parent(path: Path) -> None:
+@pytest.mark.parametrize("kind", SHARED)
+def test_a_child_that_closes_takes_nothing_from_its_parent(where: tuple[str, str]) -> None:
     run_script(
         FORK
         + """
@@ -233,16 +254,16 @@ def test_a_child_that_closes_takes_nothing_from_its_parent(path: Path) -> None:
     joined(child_of(lambda: storage.sync.set("key", 3)))
     assert storage.sync.get("key") == 3
     """,
-        f"sqlite:{path}",
+        *where,
     )
 
 
 MULTIPROCESSING = """
-    import multiprocessing, sys, warnings
-    from rrag_storage import DatabaseStorage
+    import json, multiprocessing, sys, warnings
+    from rrag_storage import connect
 
     warnings.simplefilter("ignore", DeprecationWarning)
-    storage = DatabaseStorage(f"sqlite:{sys.argv[2]}")
+    storage = connect(sys.argv[2], **json.loads(sys.argv[3]))
 
     def work(number):
         for _ in range(20):
@@ -260,13 +281,14 @@ MULTIPROCESSING = """
 """
 
 
+@pytest.mark.parametrize("kind", SHARED)
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_multiprocessing(path: Path, tmp_path: Path, method: str) -> None:
+def test_multiprocessing(where: tuple[str, str], tmp_path: Path, method: str) -> None:
     # A file, as spawn imports the main module anew.
     script = tmp_path / "script.py"
     lines = [line.removeprefix("    ") for line in MULTIPROCESSING.splitlines()]
     script.write_text("\n".join(lines))
-    run_script(str(script), method, path, timeout=120)
+    run_script(str(script), method, *where, timeout=120)
 
 
 ENDS: dict[str, str] = {
@@ -344,23 +366,23 @@ ENDS: dict[str, str] = {
 }
 
 BEGIN = """
-import asyncio, sys, threading, time
-from rrag_storage import DatabaseStorage, InMemoryStorage
+import asyncio, json, sys, threading, time
+from rrag_storage import connect
 
-storage = InMemoryStorage() if sys.argv[1] == "memory" else DatabaseStorage(sys.argv[1])
+storage = connect(sys.argv[1], **json.loads(sys.argv[2]))
 storage.sync.set("before", 1)
 """
 
 
-@pytest.mark.parametrize("kind", URLS)
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("end", ENDS)
-def test_a_process_ends_soon_and_silently(kind: str, end: str, path: Path) -> None:
+def test_a_process_ends_soon_and_silently(kind: str, end: str, where: tuple[str, str]) -> None:
     lines = [line.removeprefix("        ") for line in ENDS[end].splitlines()]
     began = time.monotonic()
-    run_script(BEGIN + "\n".join(lines), url_of(kind, path), timeout=30)
+    run_script(BEGIN + "\n".join(lines), *where, timeout=30)
     assert time.monotonic() - began < SOON + 5, "starting an interpreter takes no five seconds"
-    if kind == "file":
-        with DatabaseStorage(f"sqlite:{path}").sync as storage:
+    if kind != "memory":
+        with storage_at(where) as storage:
             assert storage.get("before") == 1
 
 
@@ -409,7 +431,7 @@ def test_a_process_ends_although_a_lock_holds_it_up(path: Path, signal_number: i
 
 
 def test_an_exception_at_import_is_the_only_thing_on_stderr(path: Path) -> None:
-    process = start(BEGIN + 'raise SystemExit("stopped here")', f"sqlite:{path}")
+    process = start(BEGIN + 'raise SystemExit("stopped here")', f"sqlite:{path}", "{}")
     _, stderr = process.communicate(timeout=30)
     assert (process.returncode, stderr) == (1, b"stopped here\n")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,9 @@ CLASSES = [
     rrag_storage.RedisConfig,
     rrag_storage.ObjectConfig,
     rrag_storage.CopyProgress,
+    rrag_storage.RotateProgress,
+    rrag_storage.Key,
+    rrag_storage.Compression,
     rrag_storage.ManualClock,
 ]
 
@@ -44,6 +48,18 @@ def functions() -> dict[str, set[str]]:
         for function in tree.body
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
     }
+
+
+LAYERS = {
+    "compression",
+    "compression_threshold",
+    "encryption_key",
+    "active_key",
+    "require_encryption",
+    "hide_keys",
+    "large_values",
+    "large_value_threshold",
+}
 
 
 def public(cls: type) -> set[str]:
@@ -68,6 +84,13 @@ def test_every_call_is_made_awaited_and_blocking(functions: dict[str, set[str]])
     assert not public(rrag_storage.SyncStorage) - functions["every_blocking_call"]
     assert not steps - functions["every_step"]
     assert not steps - functions["every_blocking_step"]
+
+
+@pytest.mark.parametrize("cls", rrag_storage.Storage.__subclasses__(), ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize("call", ["__init__", "with_config"])
+def test_every_storage_shows_the_layers(cls: type, call: str) -> None:
+    signature = inspect.signature(cls if call == "__init__" else getattr(cls, call))
+    assert set(signature.parameters) >= LAYERS
 
 
 def test_the_blocking_twin_has_every_call() -> None:

@@ -1,4 +1,4 @@
-"""The contenders: one module each, in the order of the tables."""
+"""The contenders, in the order of the tables."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ from dataclasses import dataclass
 
 from .base import Adapter
 
-MODULES = (
-    "dict_async",
-    "dict_pickle",
-    "langgraph_memory",
-    "pykv_memory",
-    "raw_sqlite",
-    "aiosqlite_by_hand",
-    "diskcache_direct",
-    "langgraph_sqlite",
-    "pykv_disk",
-    "rrag",
-)
+MODULES = {
+    "memory": ("dict_async", "dict_pickle", "langgraph_memory", "pykv_memory", "rrag"),
+    "disk": ("raw_sqlite", "aiosqlite_by_hand", "diskcache_direct", "langgraph_sqlite", "pykv_disk", "rrag"),
+    "layers": ("pykv_layers", "rrag_layers"),
+    "postgres": ("asyncpg_by_hand", "psycopg_by_hand", "langgraph_postgres", "rrag_servers"),
+    "mysql": ("asyncmy_by_hand", "rrag_servers"),
+    "redis": ("redis_py", "valkey_glide", "rrag_servers"),
+    "objects": ("obstore_by_hand", "aiobotocore_by_hand", "rrag_objects"),
+}
+"""The modules of each suite."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +28,10 @@ class Absent:
 
 
 def load(suite: str) -> tuple[list[type[Adapter]], list[Absent]]:
-    """All contenders of a suite, and the modules that can't be imported, of whichever suite."""
+    """All contenders of a suite, and its modules that can't be imported."""
     found: list[type[Adapter]] = []
     absent: list[Absent] = []
-    for name in MODULES:
+    for name in MODULES[suite]:
         try:
             module = importlib.import_module(f".{name}", __package__)
         except ImportError as error:

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy
+from servers.base import Server
+from servers.s3 import ObjectStore
 
 # Isolation: whether a caller that changes its own object, or one it was handed, changes what is stored.
 SHARING = "sharing"
@@ -40,6 +42,8 @@ class Adapter:
     isolation: ClassVar[str] = ISOLATING
     durability: ClassVar[str] = NO_DURABILITY
     blocks_loop: ClassVar[str] = NEVER
+    concurrent: ClassVar[bool] = True
+    """Whether it takes a call while another is under way."""
     ours: ClassVar[bool] = False
     floor: ClassVar[str] = ""
     """The contender that this one's ratios are taken to."""
@@ -52,12 +56,29 @@ class Adapter:
     count: Callable[[str], Awaitable[int]] | None = None
     prefix: Callable[[str], Awaitable[list[str]]] | None = None
 
+    server: Server | None = None
+    """The suite's server, for those that have one."""
+
+    def place(self) -> str:
+        """The url of an empty place on the server."""
+        assert self.server is not None
+        return self.server.fresh(self.name)
+
+    def endpoint(self) -> str:
+        """The address of an object store."""
+        assert isinstance(self.server, ObjectStore)
+        return self.server.endpoint
+
     async def open(self, directory: Path, kind: str) -> None:
         """Open an empty store, in `directory` where it needs one, for values of `kind`."""
         raise NotImplementedError
 
     async def close(self) -> None:
         """Release what `open` took."""
+
+    async def held(self) -> int | None:
+        """The bytes that it holds; None where the files in its directory are what counts."""
+        return None
 
     async def fill(self, namespace: str, items: dict[str, Any]) -> None:
         """Store `items` in a namespace, for `keys` and `count`."""
@@ -98,5 +119,6 @@ DICT_FORM: dict[str, Form] = {
     "dict": (_same, _same),
     "chunk": (_same, _same),
     "vector": (wrap, unwrap),
+    "text": (wrap, unwrap),
 }
 JSON_FORM: dict[str, Form] = {**DICT_FORM, "vector": (_vector_to_json, _vector_from_json)}

@@ -15,6 +15,8 @@ What any operation may raise when it is awaited, besides what its own documentat
 - `BackendUnavailableError` (a ConnectionError) where the store can't be opened or reached.
 - `OperationTimeoutError` (a TimeoutError) where it took longer than `connection_timeout`.
 - `CorruptedDataError` where a stored record was damaged or not written by this library.
+- `DecryptionError` where a stored record is encrypted and the key for it was not given or is another one, where it was
+  changed or moved, and where it is not encrypted though the storage demands that. Its message names the key's id.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterable, Iterator, Mapping
@@ -28,14 +30,17 @@ from uuid import UUID
 import numpy as np
 from typing_extensions import Self, disjoint_base
 
+from rrag_storage._rotate import RotateProgress
 from rrag_storage.sync import SyncStorage
 
 __all__ = [
+    "Compression",
     "DatabaseConfig",
     "DatabaseStorage",
     "EntryIterator",
     "InMemoryConfig",
     "InMemoryStorage",
+    "Key",
     "ManualClock",
     "MemoryEntry",
     "MemoryQuery",
@@ -108,6 +113,9 @@ Value: TypeAlias = (
 Ttl: TypeAlias = int | float | timedelta
 """A time to live: seconds, or a timedelta; positive and finite."""
 
+_Compression: TypeAlias = Literal["zstd", "lz4"] | Compression
+_Keys: TypeAlias = Key | bytes | Mapping[str, Key | bytes]
+
 __version__: str
 
 @final
@@ -175,17 +183,48 @@ class Storage:
     there; `async with` opens it and closes it at the end. One storage serves any number of threads and event loops at
     once; after a fork the child reopens it by itself.
 
+    The layers are options of every storage: values are compressed, then encrypted, then, where they are large, moved to
+    an object store. A record says how it was written, so that a storage reads what it holds after any of these options
+    changes, given the keys; `rotate()` rewrites it all into the present ones. docs/security.md says what encryption
+    protects from whom, and what it does not hide.
+
+    Args:
+        compression: `"zstd"`, `"lz4"`, or a `Compression`. A value that doesn't get shorter is stored as it is.
+        compression_threshold: values of fewer encoded bytes are not compressed. int, bytes.
+        encryption_key: what values are encrypted with: a `Key`, 32 bytes, or, where there are several, a mapping of
+            their ids (str, 1 to 64 bytes in UTF-8) to them. Without a mapping a key's id is its fingerprint. Every
+            record names the id of its key, readable for all.
+        active_key: the id of the key that new records are encrypted with, where there are several.
+        require_encryption: whether a record that is not encrypted is refused with DecryptionError. None means True
+            where there is a key. False lets a storage read what it held before it was encrypted.
+        hide_keys: whether a keyed hash (HMAC-SHA256) stands in the backend for each key. Exact keys are all that can
+            then be asked for: listings, `namespaces`, `count` and `clear` of a part raise UnsupportedOperationError.
+            It can't be changed for a storage that holds entries: it finds none of them.
+        large_values: an `ObjectStorage` (or any other storage) that large values live in, the backend holding a
+            pointer. It stays the caller's to close.
+        large_value_threshold: values of fewer bytes, compressed, stay in the backend. int, bytes.
+
     >>> async def main():
     ...     async with InMemoryStorage() as s:
     ...         await s.set("users::ada", {"language": "Python"}, ttl=3600)
     ...         print(await s.get("users::ada"))
     >>> asyncio.run(main())
     {'language': 'Python'}
+    >>> key = Key.generate()
+    >>> with DatabaseStorage("sqlite:secret.db", compression="zstd", encryption_key=key).sync as s:
+    ...     s.set("notes::1", "to be or not to be " * 1000)
+    ...     s.stats().memory_bytes < 100_000
+    True
+    >>> with DatabaseStorage("sqlite:secret.db").sync as s:
+    ...     s.get("notes::1")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    rrag_storage.errors.DecryptionError: ...
     """
 
     @property
     def backend_name(self) -> str:
-        """Which backend this is: `in_memory` or `sqlite`. A view's is its storage's.
+        """Which backend this is: `in_memory`, `sqlite`, `postgres`, `mysql`, `redis` or `object`. A view's is its storage's.
 
         >>> InMemoryStorage().backend_name
         'in_memory'
@@ -635,6 +674,56 @@ class Storage:
         ['index', 'index', 'index']
         """
 
+    def rotate(
+        self, *, progress: Callable[[RotateProgress], object] | None = None, page_size: int = 500
+    ) -> Coroutine[Any, Any, RotateProgress]:
+        """Rewrites every record that was written with other layers into the present options, a page at a time.
+
+        What a change of compression, keys, `large_values` or its threshold leaves behind: afterwards a key that is no
+        longer active can be retired. Values, times and expiry stay; a rewritten record keeps its version. Others may
+        read and write meanwhile, and a record that they change is looked at again. Where it was cut off, call it again: what
+        is rewritten already is only looked at. A view rewrites what is in it.
+
+        Args:
+            progress: called after each page with how far it is; awaited where it returns an awaitable (not on `sync`).
+            page_size: how many records a page has. int, at least 1.
+
+        Raises:
+            DecryptionError: a record whose key was not given, or one that was changed. What was rewritten stays so.
+            UnsupportedOperationError: on a view, where keys are hidden.
+
+        >>> async def main():
+        ...     old, new = Key.generate(), Key.generate()
+        ...     async with DatabaseStorage("sqlite:notes.db", encryption_key={"2025": old}) as s:
+        ...         await s.mset({"a": 1, "b": 2})
+        ...     keys = {"2025": old, "2026": new}
+        ...     async with DatabaseStorage("sqlite:notes.db", encryption_key=keys, active_key="2026") as s:
+        ...         print(await s.rotate())
+        ...     async with DatabaseStorage("sqlite:notes.db", encryption_key={"2026": new}) as s:
+        ...         print(await s.mget(["a", "b"]))
+        >>> asyncio.run(main())
+        RotateProgress(seen=2, rewritten=2)
+        [1, 2]
+        """
+
+    def collect_garbage(self, older_than: Ttl = 3600) -> Operation[int]:
+        """Removes from `large_values` what no record points to; how many objects went.
+
+        A process that is killed between storing a large value and committing the pointer to it, or between a commit and
+        the removal of the value before, leaves an object behind. What is younger than `older_than` (seconds or a
+        timedelta, zero or more) is left alone, because its commit may be under way: choose more than the longest
+        write takes. What another storage keeps in the same object store is never touched.
+
+        Raises:
+            ValueError: this storage has no `large_values`.
+
+        >>> objects = InMemoryStorage()
+        >>> s = InMemoryStorage(large_values=objects, large_value_threshold=1000).sync
+        >>> s.set("page", "x" * 5000)
+        >>> objects.sync.count(), s.collect_garbage(older_than=0)
+        (1, 0)
+        """
+
     def health_check(self) -> Operation[bool]:
         """Whether the backend answers within the connection timeout. False, not an exception, where it does not.
 
@@ -678,6 +767,8 @@ class Storage:
         """
 
     def _repr_html_(self) -> str: ...
+    # For `rotate` alone: how many were seen, how many rewritten, and the last key where there are more.
+    def _rotate_page(self, after: str | None, page_size: int) -> Operation[tuple[int, int, str | None]]: ...
 
 class InMemoryStorage(Storage):
     """A storage in this process's memory, gone when the process ends.
@@ -691,6 +782,7 @@ class InMemoryStorage(Storage):
         eviction: None: a write past a limit raises LimitExceededError and changes nothing. `"lru"`: the least
             recently used entries go instead.
         clock: a `ManualClock` that expiry and times follow instead of the system's clock: for tests.
+        compression, …, large_value_threshold: the layers, which `Storage` explains.
 
     Raises:
         ConfigurationError: (a ValueError) an option that can't be used; the message names it.
@@ -712,6 +804,14 @@ class InMemoryStorage(Storage):
         max_memory_bytes: int | None = 1_000_000_000,
         eviction: Literal["lru"] | None = None,
         clock: ManualClock | None = None,
+        compression: _Compression | None = None,
+        compression_threshold: int = 1_024,
+        encryption_key: _Keys | None = None,
+        active_key: str | None = None,
+        require_encryption: bool | None = None,
+        hide_keys: bool = False,
+        large_values: Storage | None = None,
+        large_value_threshold: int = 1_048_576,
     ) -> Self: ...
     @classmethod
     def connect(
@@ -722,6 +822,14 @@ class InMemoryStorage(Storage):
         max_memory_bytes: int | None = ...,
         eviction: Literal["lru"] | None = ...,
         clock: ManualClock | None = ...,
+        compression: _Compression | None = ...,
+        compression_threshold: int = ...,
+        encryption_key: _Keys | None = ...,
+        active_key: str | None = ...,
+        require_encryption: bool | None = ...,
+        hide_keys: bool = ...,
+        large_values: Storage | None = ...,
+        large_value_threshold: int = ...,
     ) -> Operation[Self]:
         """A storage that is open, for symmetry with the others; the options are the constructor's.
 
@@ -733,8 +841,21 @@ class InMemoryStorage(Storage):
         """
 
     @classmethod
-    def with_config(cls, config: InMemoryConfig) -> Self:
-        """A storage with the options of `config`.
+    def with_config(
+        cls,
+        config: InMemoryConfig,
+        *,
+        clock: ManualClock | None = None,
+        compression: _Compression | None = None,
+        compression_threshold: int = 1_024,
+        encryption_key: _Keys | None = None,
+        active_key: str | None = None,
+        require_encryption: bool | None = None,
+        hide_keys: bool = False,
+        large_values: Storage | None = None,
+        large_value_threshold: int = 1_048_576,
+    ) -> Self:
+        """A storage with the options of `config` and, beside them, a clock and layers.
 
         >>> s = InMemoryStorage.with_config(InMemoryConfig(max_keys=1)).sync
         >>> s.set("a", 1)
@@ -768,6 +889,7 @@ class DatabaseStorage(Storage):
             own settings say it there, and `"normal"` is refused.
         root_certificate: the path of a PEM file of the certificates that sign the server's, instead of the system's.
         clock: a `ManualClock` that expiry and times follow instead of the system's clock: for tests.
+        compression, …, large_value_threshold: the layers, which `Storage` explains.
 
     Raises:
         ConfigurationError: (a ValueError) an option or a url that can't be used; the message says which.
@@ -792,6 +914,14 @@ class DatabaseStorage(Storage):
         synchronous: Literal["full", "normal"] = "full",
         root_certificate: str | PathLike[str] | None = None,
         clock: ManualClock | None = None,
+        compression: _Compression | None = None,
+        compression_threshold: int = 1_024,
+        encryption_key: _Keys | None = None,
+        active_key: str | None = None,
+        require_encryption: bool | None = None,
+        hide_keys: bool = False,
+        large_values: Storage | None = None,
+        large_value_threshold: int = 1_048_576,
     ) -> Self: ...
     @classmethod
     def connect(
@@ -805,6 +935,14 @@ class DatabaseStorage(Storage):
         synchronous: Literal["full", "normal"] = ...,
         root_certificate: str | PathLike[str] | None = ...,
         clock: ManualClock | None = ...,
+        compression: _Compression | None = ...,
+        compression_threshold: int = ...,
+        encryption_key: _Keys | None = ...,
+        active_key: str | None = ...,
+        require_encryption: bool | None = ...,
+        hide_keys: bool = ...,
+        large_values: Storage | None = ...,
+        large_value_threshold: int = ...,
     ) -> Operation[Self]:
         """Opens the database at once, so that a bad path or server fails here; the options are the constructor's.
 
@@ -821,11 +959,24 @@ class DatabaseStorage(Storage):
         """
 
     @classmethod
-    def with_config(cls, config: DatabaseConfig) -> Self:
-        """A storage with the options of `config`, not opened yet: `await` it to open it at once.
+    def with_config(
+        cls,
+        config: DatabaseConfig,
+        *,
+        clock: ManualClock | None = None,
+        compression: _Compression | None = None,
+        compression_threshold: int = 1_024,
+        encryption_key: _Keys | None = None,
+        active_key: str | None = None,
+        require_encryption: bool | None = None,
+        hide_keys: bool = False,
+        large_values: Storage | None = None,
+        large_value_threshold: int = 1_048_576,
+    ) -> Self:
+        """A storage with the options of `config` and, beside them, a clock and layers, not opened yet: `await` it to open it at once.
 
         >>> config = DatabaseConfig(connection_string="sqlite::memory:", connection_timeout=5)
-        >>> s = DatabaseStorage.with_config(config)
+        >>> s = DatabaseStorage.with_config(config, compression="zstd")
         >>> s.backend_name
         'sqlite'
         """
@@ -851,6 +1002,7 @@ class RedisStorage(Storage):
         enable_query_logging: log each operation, without keys and values, to the logger `rrag_storage.query`.
         root_certificate: the path of a PEM file of the certificates that sign the server's, instead of the system's.
         clock: a `ManualClock` that expiry and times follow instead of the system's clock: for tests.
+        compression, …, large_value_threshold: the layers, which `Storage` explains.
 
     Raises:
         ConfigurationError: (a ValueError) an option or a url that can't be used; the message says which.
@@ -870,6 +1022,14 @@ class RedisStorage(Storage):
         enable_query_logging: bool = False,
         root_certificate: str | PathLike[str] | None = None,
         clock: ManualClock | None = None,
+        compression: _Compression | None = None,
+        compression_threshold: int = 1_024,
+        encryption_key: _Keys | None = None,
+        active_key: str | None = None,
+        require_encryption: bool | None = None,
+        hide_keys: bool = False,
+        large_values: Storage | None = None,
+        large_value_threshold: int = 1_048_576,
     ) -> Self: ...
     @classmethod
     def connect(
@@ -882,6 +1042,14 @@ class RedisStorage(Storage):
         enable_query_logging: bool = ...,
         root_certificate: str | PathLike[str] | None = ...,
         clock: ManualClock | None = ...,
+        compression: _Compression | None = ...,
+        compression_threshold: int = ...,
+        encryption_key: _Keys | None = ...,
+        active_key: str | None = ...,
+        require_encryption: bool | None = ...,
+        hide_keys: bool = ...,
+        large_values: Storage | None = ...,
+        large_value_threshold: int = ...,
     ) -> Operation[Self]:
         """Connects at once, so that a bad host or password fails here; the options are the constructor's.
 
@@ -890,8 +1058,21 @@ class RedisStorage(Storage):
         """
 
     @classmethod
-    def with_config(cls, config: RedisConfig) -> Self:
-        """A storage with the options of `config`, not opened yet: `await` it to open it at once.
+    def with_config(
+        cls,
+        config: RedisConfig,
+        *,
+        clock: ManualClock | None = None,
+        compression: _Compression | None = None,
+        compression_threshold: int = 1_024,
+        encryption_key: _Keys | None = None,
+        active_key: str | None = None,
+        require_encryption: bool | None = None,
+        hide_keys: bool = False,
+        large_values: Storage | None = None,
+        large_value_threshold: int = 1_048_576,
+    ) -> Self:
+        """A storage with the options of `config` and, beside them, a clock and layers, not opened yet: `await` it to open it at once.
 
         >>> RedisStorage.with_config(RedisConfig("redis://localhost")).backend_name
         'redis'
@@ -916,9 +1097,16 @@ class ObjectStorage(Storage):
         enable_query_logging: log each operation, without keys and values, to the logger `rrag_storage.query`.
         root_certificate: the path of a PEM file of certificates to trust beside the system's.
         clock: a `ManualClock` that expiry and times follow instead of the system's clock: for tests.
+        compression, …, large_value_threshold: the layers, which `Storage` explains.
 
     Raises:
         ConfigurationError: (a ValueError) an option or a url that can't be used; the message says which.
+
+    >>> import tempfile
+    >>> s = ObjectStorage("file://" + tempfile.mkdtemp()).sync
+    >>> s.set("greeting", "hello")
+    >>> s.get("greeting")
+    'hello'
     """
 
     def __new__(
@@ -932,6 +1120,14 @@ class ObjectStorage(Storage):
         enable_query_logging: bool = False,
         root_certificate: str | PathLike[str] | None = None,
         clock: ManualClock | None = None,
+        compression: _Compression | None = None,
+        compression_threshold: int = 1_024,
+        encryption_key: _Keys | None = None,
+        active_key: str | None = None,
+        require_encryption: bool | None = None,
+        hide_keys: bool = False,
+        large_values: Storage | None = None,
+        large_value_threshold: int = 1_048_576,
     ) -> Self: ...
     @classmethod
     def connect(
@@ -945,6 +1141,14 @@ class ObjectStorage(Storage):
         enable_query_logging: bool = ...,
         root_certificate: str | PathLike[str] | None = ...,
         clock: ManualClock | None = ...,
+        compression: _Compression | None = ...,
+        compression_threshold: int = ...,
+        encryption_key: _Keys | None = ...,
+        active_key: str | None = ...,
+        require_encryption: bool | None = ...,
+        hide_keys: bool = ...,
+        large_values: Storage | None = ...,
+        large_value_threshold: int = ...,
     ) -> Operation[Self]:
         """Asks the store at once, so that a bad bucket or key fails here; the options are the constructor's.
 
@@ -953,8 +1157,21 @@ class ObjectStorage(Storage):
         """
 
     @classmethod
-    def with_config(cls, config: ObjectConfig) -> Self:
-        """A storage with the options of `config`, not opened yet: `await` it to open it at once."""
+    def with_config(
+        cls,
+        config: ObjectConfig,
+        *,
+        clock: ManualClock | None = None,
+        compression: _Compression | None = None,
+        compression_threshold: int = 1_024,
+        encryption_key: _Keys | None = None,
+        active_key: str | None = None,
+        require_encryption: bool | None = None,
+        hide_keys: bool = False,
+        large_values: Storage | None = None,
+        large_value_threshold: int = 1_048_576,
+    ) -> Self:
+        """A storage with the options of `config` and, beside them, a clock and layers, not opened yet: `await` it to open it at once."""
 
 @final
 class Transaction:
@@ -1442,6 +1659,144 @@ class ObjectConfig:
     __hash__: ClassVar[None]  # type: ignore[assignment]  # it can be changed, so it can't be hashed
 
 @final
+class Key:
+    """A key of 256 bits for encryption at rest: `encryption_key` of every storage takes it.
+
+    Its repr shows its fingerprint alone. It can't be pickled, and its memory is wiped when the last that holds it is gone.
+    Whoever has it reads everything; without it nobody does: keep `export()` of it somewhere that survives the data.
+
+    Args:
+        key: 32 bytes, random ones: not a passphrase, which `from_passphrase` takes.
+
+    Raises:
+        ConfigurationError: (a ValueError) not 32 bytes.
+
+    >>> key = Key(bytes(range(32)))
+    >>> key
+    <Key f9bbd8fa57f7babd>
+    """
+
+    def __new__(cls, key: bytes) -> Self: ...
+    @classmethod
+    def generate(cls) -> Key:
+        """A new key from the system's random numbers.
+
+        >>> Key.generate().fingerprint == Key.generate().fingerprint
+        False
+        """
+
+    @classmethod
+    def from_passphrase(cls, passphrase: str, salt: bytes) -> Key:
+        """The key that a passphrase and a salt make: the same ones make the same key, anywhere.
+
+        Argon2id (RFC 9106) with 64 MiB of memory, 3 passes and 4 lanes, which takes a tenth of a second or more, by
+        design. The salt is no secret; draw it once, `os.urandom(16)`, and keep it beside the data.
+
+        Raises:
+            ConfigurationError: (a ValueError) an empty passphrase, or a salt of fewer than 16 bytes.
+
+        >>> salt = bytes.fromhex("000102030405060708090a0b0c0d0e0f")
+        >>> key = Key.from_passphrase("correct horse battery staple", salt)
+        >>> key.fingerprint == Key.from_passphrase("correct horse battery staple", salt).fingerprint
+        True
+        """
+
+    @classmethod
+    def from_env(cls, name: str) -> Key:
+        """The key in the environment variable `name`: what `export()` gave, or 64 hexadecimal digits.
+
+        Raises:
+            ConfigurationError: (a ValueError) the variable is not set or holds no key. The message has its name alone.
+
+        >>> import os
+        >>> os.environ["MEMORY_KEY"] = Key.generate().export()
+        >>> s = InMemoryStorage(encryption_key=Key.from_env("MEMORY_KEY"))
+        """
+
+    def export(self) -> str:
+        """The key itself, in base64: the one call that shows it. Keep it somewhere safe.
+
+        >>> key = Key.generate()
+        >>> import base64
+        >>> Key(base64.b64decode(key.export())).fingerprint == key.fingerprint
+        True
+        """
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits that tell the key from others: the start of a hash over it, and the id that records
+        name it by where none was given.
+
+        >>> len(Key.generate().fingerprint)
+        16
+        """
+
+@final
+class Compression:
+    """How values are compressed, where its name alone doesn't say it: `compression` of every storage takes it.
+
+    Args:
+        method: `"zstd"`, or `"lz4"`, which is several times faster and shrinks about half as well.
+        level: of zstd, from -7 (fastest) to 22 (smallest); 3 unless told otherwise. lz4 has none.
+        dictionary: of zstd, the bytes of a trained dictionary, as `Compression.dictionary` and zstd's own tools give.
+
+    Raises:
+        ConfigurationError: (a ValueError) a method, level or dictionary that there isn't.
+
+    >>> s = InMemoryStorage(compression=Compression("zstd", level=9), compression_threshold=200)
+    >>> Compression("zstd", level=9)
+    Compression('zstd', level=9)
+    """
+
+    def __new__(
+        cls, method: Literal["zstd", "lz4"] = "zstd", *, level: int | None = None, dictionary: bytes | None = None
+    ) -> Self: ...
+    @classmethod
+    def train(cls, samples: Iterable[Value], *, level: int = 3) -> Compression:
+        """zstd with a dictionary of what `samples` have in common, for many small values that are alike.
+
+        Give it some hundreds of typical values, and the storage a small `compression_threshold`. The dictionary is
+        made of pieces of the samples. It is stored with the data, encrypted as they are, so that a storage opened
+        without it reads what was compressed with it. Each call makes
+        another dictionary: train once, and keep `dictionary` for the next time.
+
+        Raises:
+            ValueError: the samples are too few or too short.
+            UnsupportedTypeError: (a TypeError) a sample that can't be stored.
+
+        >>> records = [{"id": n, "language": "en", "source": f"manual/chapter-{n % 9}.md"} for n in range(1000)]
+        >>> trained = Compression.train(records)
+        >>> s = InMemoryStorage(compression=trained, compression_threshold=32).sync
+        >>> s.set("doc", records[7])
+        >>> s.get("doc") == records[7]
+        True
+        """
+
+    @property
+    def method(self) -> Literal["zstd", "lz4"]:
+        """`"zstd"` or `"lz4"`.
+
+        >>> Compression("lz4").method
+        'lz4'
+        """
+
+    @property
+    def level(self) -> int | None:
+        """zstd's level; None for lz4.
+
+        >>> Compression().level
+        3
+        """
+
+    @property
+    def dictionary(self) -> bytes | None:
+        """The trained dictionary, or None.
+
+        >>> Compression("zstd").dictionary is None
+        True
+        """
+
+@final
 class ManualClock:
     """A clock for tests: it stands still until `advance` moves it. Give it to a storage as `clock=`.
 
@@ -1474,6 +1829,16 @@ class ManualClock:
         '2030-01-01T00:00:00+00:00'
         """
 
+# For `copy` alone: what was copied, what was skipped, and the last key, after each page.
+def _copy_pages(
+    source: Storage,
+    target: Storage,
+    query: MemoryQuery | None,
+    filters: dict[str, Any] | None,
+    *,
+    overwrite: bool,
+    page_size: int,
+) -> AsyncIterator[tuple[int, int, str | None]]: ...
 def connect(
     url: str,
     *,
@@ -1490,6 +1855,14 @@ def connect(
     allow_http: bool = ...,
     root_certificate: str | PathLike[str] | None = ...,
     clock: ManualClock | None = ...,
+    compression: _Compression | None = ...,
+    compression_threshold: int = ...,
+    encryption_key: _Keys | None = ...,
+    active_key: str | None = ...,
+    require_encryption: bool | None = ...,
+    hide_keys: bool = ...,
+    large_values: Storage | None = ...,
+    large_value_threshold: int = ...,
 ) -> Storage:
     """The storage of a url, not opened yet.
 
@@ -1497,7 +1870,8 @@ def connect(
     for `redis://…`, `rediss://…`, `redis+cluster://…` and `unix://…`; `ObjectStorage` for `s3://…`, `gs://…`, `az://…`
     and `file://…`.
 
-    `await connect(url)` opens it at once. The options are those of the class.
+    `await connect(url)` opens it at once. The options are those of the class; every class has those of the layers, which
+    `Storage` explains.
 
     Raises:
         ConfigurationError: (a ValueError) an option that can't be used, or a url, one of another backend included.

@@ -30,7 +30,9 @@ def _check(progress: object) -> None:
         raise TypeError(f"progress must be callable, not {type(progress).__name__}")
 
 
-async def rotate(storage: Storage, progress: Callable[[RotateProgress], object] | None, page_size: Any) -> RotateProgress:
+async def rotate(
+    storage: Storage, progress: Callable[[RotateProgress], object] | None, page_size: Any
+) -> RotateProgress:
     """Rewrites page by page; tells `progress` after each."""
     _check(progress)
     so_far, after = RotateProgress(), None

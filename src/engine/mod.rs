@@ -81,6 +81,16 @@ pub trait Engine: Send + Sync + 'static {
     /// Does all of a batch's writes where all its checks hold, else nothing; in one step that nobody sees half done.
     fn commit(&self, batch: Batch) -> Answer<Result<Commit>>;
 
+    /// Deletes `keys`, of which none stands twice; how many of them held a live record. In one step, unless the engine
+    /// says otherwise.
+    fn delete(&self, keys: Vec<Key>) -> Answer<Result<u64>> {
+        let writes = keys.into_iter().map(|key| (key, Write::Delete)).collect();
+        self.commit(Batch { writes, ..Batch::default() }).map_ok(|commit| match commit {
+            Commit::Done(existed) => existed.iter().filter(|&&existed| existed).count() as u64,
+            Commit::Conflict(_) => 0,
+        })
+    }
+
     /// Reads, changes and writes each of `keys`, all in one step. `change` may run more than once and must not block.
     /// An error of `change` leaves everything as it was.
     fn update(&self, keys: Vec<Key>, change: ChangeFn) -> Answer<Result<Vec<Updated>>>;
@@ -103,24 +113,12 @@ pub trait Engine: Send + Sync + 'static {
     /// whole number of characters in every key of the range), at most `max_depth` segments deep.
     fn namespaces(&self, range: KeyRange, skip: usize, max_depth: Option<usize>) -> Answer<Result<Vec<String>>>;
 
-    /// How many distinct first segments [`Engine::namespaces`] finds.
-    fn namespace_count(&self, range: KeyRange, skip: usize) -> Answer<Result<u64>> {
-        self.namespaces(range, skip, Some(1)).map_ok(|namespaces| namespaces.len() as u64)
-    }
-
     /// Figures on a range.
     fn stats(&self, range: KeyRange) -> Answer<Result<EngineStats>>;
 
     /// What the store holds under `name` beside its records; `proposed`, stored in the same step, where it holds
     /// nothing. Of several who propose one wins, and all are told its value. Nothing ever changes or removes it.
-    fn attribute(&self, name: &str, proposed: Option<Vec<u8>>) -> Answer<Result<Option<Vec<u8>>>> {
-        let _ = (name, proposed);
-        Answer::ready(Err(crate::Error::Unsupported {
-            backend: self.name(),
-            operation: "attributes",
-            reason: "not there yet".to_owned(),
-        }))
-    }
+    fn attribute(&self, name: &str, proposed: Option<Vec<u8>>) -> Answer<Result<Option<Vec<u8>>>>;
 
     /// Rewrites the first `limit` records of a range, those that were written with other layers than the present ones.
     fn rotate(&self, range: KeyRange, limit: usize) -> Answer<Result<Rotated>> {
@@ -132,6 +130,13 @@ pub trait Engine: Send + Sync + 'static {
     fn collect_garbage(&self, older_than: Duration) -> Answer<Result<u64>> {
         let _ = older_than;
         Answer::ready(Ok(0))
+    }
+
+    /// Figures on a range, and how many namespaces of the first level [`Engine::namespaces`] would give.
+    fn census(&self, range: KeyRange, skip: usize) -> Answer<Result<(EngineStats, u64)>> {
+        let stats = self.stats(range.clone());
+        let namespaces = self.namespaces(range, skip, Some(1));
+        Answer::later(async move { Ok((stats.await?, namespaces.await?.len() as u64)) })
     }
 
     /// Whether the store answers.

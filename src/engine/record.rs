@@ -26,14 +26,35 @@ impl Meta {
 /// Bytes that are shared, never changed: cloning copies no byte.
 #[derive(Debug, Clone)]
 pub struct Body {
-    owner: Arc<[u8]>,
+    owner: Owner,
     start: usize,
+}
+
+#[derive(Debug, Clone)]
+enum Owner {
+    Slice(Arc<[u8]>),
+    /// As it came, not copied to be one with its count.
+    Whole(Arc<Vec<u8>>),
+}
+
+impl Owner {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Slice(bytes) => bytes,
+            Self::Whole(bytes) => bytes,
+        }
+    }
 }
 
 impl Body {
     /// The part of `owner` from `start` on; all of it is empty where `start` lies past its end.
     pub fn new(owner: Arc<[u8]>, start: usize) -> Self {
-        Self { start: start.min(owner.len()), owner }
+        Self { start: start.min(owner.len()), owner: Owner::Slice(owner) }
+    }
+
+    /// As [`Body::new`], for bytes that are many: they are not copied.
+    pub fn of_vec(owner: Vec<u8>, start: usize) -> Self {
+        Self { start: start.min(owner.len()), owner: Owner::Whole(Arc::new(owner)) }
     }
 }
 
@@ -41,19 +62,19 @@ impl Deref for Body {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.owner[self.start..]
+        &self.owner.bytes()[self.start..]
     }
 }
 
 impl From<Vec<u8>> for Body {
     fn from(bytes: Vec<u8>) -> Self {
-        Self { owner: bytes.into(), start: 0 }
+        Self::new(bytes.into(), 0)
     }
 }
 
 impl From<&[u8]> for Body {
     fn from(bytes: &[u8]) -> Self {
-        Self { owner: bytes.into(), start: 0 }
+        Self::new(bytes.into(), 0)
     }
 }
 

@@ -4,6 +4,8 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use futures_util::future::join_all;
+
 use super::large::{hex, owner};
 use super::layered::Layered;
 use crate::engine::{Engine, KeyRange, Scan};
@@ -29,7 +31,7 @@ impl<E: Engine + ?Sized> Layered<E> {
         let query = MemoryQuery { namespace: Some(hex(&id)), ..MemoryQuery::default() };
         let mut listing = store.list(&query, false)?;
         while !listing.is_done() {
-            for row in listing.next().await?.into_iter().filter(|row| row.created_at <= until) {
+            for row in listing.next().await? {
                 let name = store.local(&row.key);
                 if let Some((owner, _)) = name.rsplit_once(crate::key::SEPARATOR) {
                     suspects.entry(owner.to_owned()).or_default().insert(name.to_owned());
@@ -37,10 +39,18 @@ impl<E: Engine + ?Sized> Layered<E> {
             }
         }
         self.acquit(&mut suspects, &id).await?;
-        let garbage = suspects.into_values().flatten().map(|name| store.key(&name)).collect::<Result<Vec<_>>>()?;
+        let suspects = suspects.into_values().flatten().map(|name| store.key(&name)).collect::<Result<Vec<_>>>()?;
         let mut removed = 0;
-        for some in garbage.chunks(PAGE) {
-            removed += store.remove(some.to_vec()).await?;
+        for some in suspects.chunks(PAGE) {
+            let metas = join_all(some.iter().map(|name| store.meta(name))).await;
+            let mut garbage = Vec::with_capacity(some.len());
+            for (name, meta) in some.iter().zip(metas) {
+                // A younger one may be on its way to be pointed to.
+                if meta?.is_some_and(|meta| meta.created_at <= until) {
+                    garbage.push(name.clone());
+                }
+            }
+            removed += store.remove(garbage).await?;
         }
         Ok(removed)
     }

@@ -170,6 +170,18 @@ impl<E: Engine + ?Sized> Engine for Layered<E> {
         self.ready(true, move |me| me.commit_layered(batch))
     }
 
+    fn delete(&self, keys: Vec<Key>) -> Answer<Result<u64>> {
+        let payloads = self.state.layers.large_values.is_some();
+        self.ready(payloads || self.hides(), move |me| {
+            let stored = attempt!(me.stored_all(&keys));
+            if !payloads {
+                return me.engine.delete(stored);
+            }
+            let me = me.clone();
+            Answer::later(async move { me.delete_and_discard(stored).await })
+        })
+    }
+
     fn update(&self, keys: Vec<Key>, change: ChangeFn) -> Answer<Result<Vec<Updated>>> {
         self.ready(true, move |me| me.update_layered(keys, change, true))
     }
@@ -213,16 +225,16 @@ impl<E: Engine + ?Sized> Engine for Layered<E> {
         self.engine.namespaces(range, skip, max_depth)
     }
 
-    fn namespace_count(&self, range: KeyRange, skip: usize) -> Answer<Result<u64>> {
-        if self.hides() {
-            return Answer::ready(Ok(0));
-        }
-        self.engine.namespace_count(range, skip)
-    }
-
     fn stats(&self, range: KeyRange) -> Answer<Result<EngineStats>> {
         attempt!(self.range("stats() of a view", &range));
         self.engine.stats(range)
+    }
+
+    fn census(&self, range: KeyRange, skip: usize) -> Answer<Result<(EngineStats, u64)>> {
+        if self.hides() {
+            return self.stats(range).map_ok(|stats| (stats, 0));
+        }
+        self.engine.census(range, skip)
     }
 
     fn transactions(&self) -> Result<()> {

@@ -38,6 +38,7 @@ impl<E: Engine + ?Sized> Layered<E> {
                 return Ok(false);
             }
             let meta = record.meta;
+            // What reading would refuse must not become trusted by being sealed.
             let opened = self.state.open(name, record.clone())?;
             let plain = self.state.resolve(&*self.engine, name, opened).await?;
             let is_missing = plain.is_none();

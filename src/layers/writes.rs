@@ -92,6 +92,14 @@ impl<E: Engine + ?Sized> Layered<E> {
         Ok(found.collect())
     }
 
+    /// Deletes keys as the backend has them, and their payloads.
+    pub(super) async fn delete_and_discard(&self, stored: Vec<Key>) -> Result<u64> {
+        let old = self.payloads_of(stored.clone()).await?;
+        let deleted = self.engine.delete(stored).await?;
+        self.state.discard(old).await;
+        Ok(deleted)
+    }
+
     /// Deletes a range, and the payloads of what was in it.
     pub(super) async fn remove_range_and_payloads(&self, range: KeyRange) -> Result<u64> {
         let mut payloads = Vec::new();

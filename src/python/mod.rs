@@ -72,9 +72,9 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<operation::Operation>()?;
     module.add_class::<iterator::PyEntryIterator>()?;
     module.add_class::<time::PyManualClock>()?;
-    module.add_class::<copy::PyCopyPages>()?;
     module.add_function(wrap_pyfunction!(backends::connect, module)?)?;
-    module.add_function(wrap_pyfunction!(copy::_copy_pages, module)?)?;
+    // No part of the interface: it stands in no `__all__`.
+    module.setattr("_copy_pages", wrap_pyfunction!(copy::_copy_pages, module)?)?;
     convert::prepare(module.py())?;
     time::prepare(module.py())?;
     bridge::prepare(module.py())?;

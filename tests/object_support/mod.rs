@@ -90,6 +90,16 @@ impl Server {
         self.http("PUT", "/-/faults", &format!("[{}]", each.join(",")));
     }
 
+    /// Writes an object that is not ours.
+    pub fn object(&self, name: &str, content: &str) {
+        self.http("PUT", &format!("/{BUCKET}/{name}"), content);
+    }
+
+    /// How many objects there are, dead ones too.
+    pub fn objects(&self) -> usize {
+        std::fs::read_dir(self.folder.path().join(BUCKET)).unwrap().count()
+    }
+
     /// How many requests of each kind there were since the last time.
     pub fn requests(&self) -> HashMap<String, u64> {
         let text = self.http("GET", "/-/requests", "");

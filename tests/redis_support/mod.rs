@@ -1,6 +1,8 @@
 //! Private Redis servers for tests, and what the tests share.
 #![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used)]
 
+pub mod proxy;
+
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -10,9 +12,14 @@ use rrag_storage::engine::redis::{RedisConfig, RedisEngine};
 use rrag_storage::engine::{Batch, Change, Commit, Engine, Meta, NewRecord, Record, Updated, Write};
 use rrag_storage::{Answer, Clock, Error, Key, Result};
 
+/// The server's program: `RRAG_REDIS_SERVER` names another, such as a `valkey-server`.
+fn program() -> std::ffi::OsString {
+    std::env::var_os("RRAG_REDIS_SERVER").unwrap_or_else(|| "redis-server".into())
+}
+
 /// Whether the servers' programs are there. Where they must be and are not, the test fails.
 pub fn installed() -> bool {
-    let there = Command::new("redis-server").arg("--version").stdout(Stdio::null()).status().is_ok();
+    let there = Command::new(program()).arg("--version").stdout(Stdio::null()).status().is_ok();
     if !there {
         assert!(std::env::var_os("RRAG_REQUIRE_SERVERS").is_none(), "install redis-server");
         eprintln!("ignored: install redis-server");
@@ -85,7 +92,7 @@ impl Drop for Server {
 }
 
 fn spawn(port: u16, folder: &std::path::Path, args: &[String]) -> Child {
-    let child = Command::new("redis-server")
+    let child = Command::new(program())
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--unixsocket", "s", "--dir"])
         .arg(folder)
         .args(args)
@@ -106,11 +113,18 @@ pub struct Cluster {
 }
 
 impl Cluster {
+    /// Three masters.
     pub fn start() -> Self {
-        let nodes: Vec<Server> =
-            (0..3).map(|_| Server::start(&["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"])).collect();
+        Self::with_replicas(0)
+    }
+
+    /// Three masters with so many replicas each.
+    pub fn with_replicas(replicas: usize) -> Self {
+        let nodes: Vec<Server> = (0..3 * (1 + replicas))
+            .map(|_| Server::start(&["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"]))
+            .collect();
         let mut create = Command::new("redis-cli");
-        create.args(["--cluster", "create"]);
+        create.args(["--cluster", "create", "--cluster-replicas", &replicas.to_string()]);
         create.args(nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)));
         assert!(create.arg("--cluster-yes").stdout(Stdio::null()).status().unwrap().success());
         let began = Instant::now();

@@ -7,14 +7,17 @@ started again it has all that it acknowledged. It checks no signature. `PUT /BUC
 
 `PUT /-/faults` takes a JSON list of faults for the next requests, first come, first served:
 ``{"method": "PUT", "contains": "name", "fault": "lost"}``. A fault is ``lost`` (done, and the connection cut before
-the answer), ``drop`` (cut before anything is done), ``slow`` (503, nothing done) or ``hang`` (no answer for 60 s).
+the answer), ``drop`` (cut before anything is done), ``slow`` (503, nothing done), ``late`` (done
+after half a second) or ``hang`` (no answer for 60 s).
 `GET /-/requests` gives how many requests of which kind there were since the last time.
 """
 
 from __future__ import annotations
 
+import bisect
 import collections
 import hashlib
+import http.client
 import json
 import os
 import re
@@ -26,8 +29,11 @@ import urllib.parse
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PAGE = 1000
 
@@ -47,6 +53,7 @@ class Store:
         self.root = root
         self.lock = threading.RLock()
         self.cached: dict[tuple[str, str], tuple[str, bytes, float]] = {}
+        self.names: dict[str, list[bytes]] = collections.defaultdict(list)
         self.uploads: dict[str, dict[int, bytes]] = {}
         self.faults: list[dict[str, str]] = []
         self.requests: collections.Counter[str] = collections.Counter()
@@ -54,6 +61,9 @@ class Store:
             head, body = file.read_bytes().split(b"\n", 1)
             name, etag = json.loads(head)
             self.cached[file.parent.name, name] = (etag, body, file.stat().st_mtime)
+            self.names[file.parent.name].append(name.encode())
+        for names in self.names.values():
+            names.sort()
 
     def bucket(self, name: str) -> None:
         if not name or not (self.root / name).is_dir():
@@ -82,18 +92,32 @@ class Store:
         staged = file.with_suffix(f".{threading.get_ident()}")
         staged.write_bytes(json.dumps([name, etag]).encode() + b"\n" + body)
         os.replace(staged, file)
+        if (bucket, name) not in self.cached:
+            bisect.insort(self.names[bucket], name.encode())
         self.cached[bucket, name] = (etag, body, time.time())
 
     def delete(self, bucket: str, name: str) -> None:
         self.bucket(bucket)
         if self.cached.pop((bucket, name), None) is not None:
+            names = self.names[bucket]
+            del names[bisect.bisect_left(names, name.encode())]
             self.file(bucket, name).unlink(missing_ok=True)
 
-    def list(self, bucket: str, prefix: str) -> list[str]:
+    def list(self, bucket: str, prefix: str, after: str) -> Iterator[str]:
+        """The names that start with `prefix` and follow `after`, in order."""
         self.bucket(bucket)
-        names = [name for owner, name in self.cached if owner == bucket and name.startswith(prefix)]
-        names.sort(key=str.encode)
-        return names
+        names, start = self.names[bucket], prefix.encode()
+        at = max(bisect.bisect_left(names, start), bisect.bisect_right(names, after.encode()))
+        while at < len(names) and names[at].startswith(start):
+            yield names[at].decode()
+            at += 1
+
+
+class Headers(dict[str, str]):
+    """Headers by their names, in any case."""
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return super().get(name.lower(), default)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -125,6 +149,8 @@ class Handler(BaseHTTPRequestHandler):
         if fault == "hang":
             time.sleep(60)
             return self.cut()
+        if fault == "late":
+            time.sleep(0.5)
         if fault == "slow":
             return self.refuse(Refusal(503, "SlowDown"))
         try:
@@ -138,7 +164,18 @@ class Handler(BaseHTTPRequestHandler):
             return self.cut()
         return self.send(*answer)
 
-    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = handle_any
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = handle_any  # noqa: N815  # http.server's names
+
+    def parse_request(self) -> bool:
+        """Much less thorough than the standard library's, and ten times as fast."""
+        self.command, self.path, self.request_version = self.raw_requestline.decode().split()
+        headers = Headers()
+        while line := self.rfile.readline().strip():
+            name, _, value = line.decode().partition(":")
+            headers[name.strip().lower()] = value.strip()
+        self.headers = headers  # type: ignore[assignment]
+        self.close_connection = headers.get("Connection", "").lower() == "close"
+        return True
 
     def kind(self, name: str, query: dict[str, str]) -> str:
         if not name:
@@ -153,7 +190,9 @@ class Handler(BaseHTTPRequestHandler):
         store = self.server.store
         with store.lock:
             for at, fault in enumerate(store.faults):
-                if fault.get("method", self.command) == self.command and fault.get("contains", "") in self.path:
+                if fault.get("method", self.command) == self.command and fault.get(
+                    "contains", ""
+                ) in urllib.parse.unquote(self.path):
                     return store.faults.pop(at)["fault"]
         return None
 
@@ -239,9 +278,7 @@ class Handler(BaseHTTPRequestHandler):
         after = query.get("continuation-token") or query.get("start-after", "")
         limit = min(int(query.get("max-keys", PAGE)), PAGE)
         entries, seen, last, more = [], set(), "", False
-        for name in store.list(bucket, prefix):
-            if name.encode() <= after.encode():
-                continue
+        for name in store.list(bucket, prefix, after):
             rest = name[len(prefix) :]
             common = prefix + rest.split(delimiter)[0] + delimiter if delimiter and delimiter in rest else None
             if common is not None and (common in seen or after.startswith(common)):
@@ -279,13 +316,10 @@ class Handler(BaseHTTPRequestHandler):
         self.send(refusal.status, {"Content-Type": "application/xml"}, body)
 
     def send(self, status: int, headers: dict[str, str], body: bytes) -> None:
-        self.send_response(status)
-        for header, value in headers.items():
-            self.send_header(header, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
+        lines = [f"HTTP/1.1 {status} {http.client.responses[status]}", f"Content-Length: {len(body)}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        head = "\r\n".join([*lines, "", ""]).encode()
+        self.wfile.write(head if self.command == "HEAD" else head + body)
         self.wfile.flush()
 
     def cut(self) -> None:

@@ -8,6 +8,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -28,6 +29,7 @@ pub struct Server {
     pub kind: Kind,
     pub port: u16,
     dir: PathBuf,
+    extra: Vec<String>,
     pid: Mutex<u32>,
     /// While these are open the wrappers leave their servers alone; when this process ends they kill them.
     held: Mutex<Vec<(Child, ChildStdin)>>,
@@ -35,7 +37,7 @@ pub struct Server {
 
 /// Runs a server, tells its process id, and kills it when the input ends, and its folder with it; where the input says
 /// `keep` the folder stays.
-const WRAPPER: &str = r#"dir=$1; shift; "$@" </dev/null >>"$dir/log" 2>&1 & echo $!; read word; kill -9 $! 2>/dev/null; wait; [ "$word" = keep ] || rm -rf "$dir""#;
+const WRAPPER: &str = r#"dir=$1; shift; "$@" </dev/null >>"$dir/log" 2>&1 & echo $!; read word; [ "$word" = keep ] || kill -QUIT $! 2>/dev/null && sleep 0.3; kill -9 $! 2>/dev/null; wait; [ "$word" = keep ] || rm -rf "$dir""#;
 
 fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|me| me.uid() == 0)
@@ -66,8 +68,18 @@ fn on_path(name: &str) -> Option<PathBuf> {
     dirs.into_iter().map(|dir| dir.join(name)).find(|path| path.exists())
 }
 
+/// A port that is free and that the system gives to no outgoing connection: one that is tried again and again while
+/// its server is down would else be met by the very connection that asks for it.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    loop {
+        let turn = NEXT.fetch_add(1, Ordering::Relaxed).wrapping_mul(7);
+        let own = u16::try_from(std::process::id() % 15_000).unwrap();
+        let port = 15_000 + own.wrapping_mul(131).wrapping_add(turn) % 15_000;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// What to say where a server's binary is missing: an error where the servers are required, else a note.
@@ -79,6 +91,11 @@ fn missing(package: &str) {
 impl Server {
     /// A server that is running; `None` where its binary is missing.
     pub fn start(kind: Kind) -> Option<Self> {
+        Self::start_with(kind, |_| Vec::new())
+    }
+
+    /// A server with further arguments, given its folder, in which they may be prepared.
+    pub fn start_with(kind: Kind, prepare: impl FnOnce(&Path) -> Vec<String>) -> Option<Self> {
         let dir = tempfile::Builder::new().prefix("rrag-sql").tempdir().unwrap().keep();
         fs::set_permissions(&dir, fs::Permissions::from_mode(0o700)).unwrap();
         if is_root() {
@@ -93,7 +110,8 @@ impl Server {
             let _ = fs::remove_dir_all(&dir);
             return None;
         }
-        let server = Self { kind, port: free_port(), dir, pid: Mutex::new(0), held: Mutex::default() };
+        let extra = prepare(&dir);
+        let server = Self { kind, port: free_port(), dir, extra, pid: Mutex::new(0), held: Mutex::default() };
         server.run();
         Some(server)
     }
@@ -158,6 +176,7 @@ impl Server {
                     .arg(format!("--init-file={}", self.dir.join("init.sql").display()))
                     .args(["--bind-address=127.0.0.1", "--skip-name-resolve", "--innodb-buffer-pool-size=64M"]),
             };
+            shell.args(&self.extra);
             let mut child = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
             let mut line = String::new();
             BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -223,30 +242,46 @@ impl Server {
 
     /// Has the server close every connection but the one that asks.
     pub fn cut_connections(&self) {
-        let port = self.port.to_string();
-        let client = |sql: &str| {
-            let mut client = match self.kind {
-                Kind::Postgres => Command::new(postgres_bin("psql").unwrap()),
-                Kind::Mysql => Command::new(on_path("mariadb").unwrap()),
-            };
-            match self.kind {
-                Kind::Postgres => {
-                    client.args(["-h", "127.0.0.1", "-U", "ada", "-d", "postgres", "-p", &port, "-Atc", sql])
-                }
-                Kind::Mysql => {
-                    client.args(["--no-defaults", "--force", "-h127.0.0.1", "-uada", "-P", &port, "-Ne", sql])
-                }
-            };
-            let done = client.env("PGPASSWORD", PASSWORD).env("MYSQL_PWD", PASSWORD).output().unwrap();
-            String::from_utf8(done.stdout).unwrap()
-        };
         if self.kind == Kind::Postgres {
-            client("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'rrag_storage'");
+            self.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'rrag_storage'");
             return;
         }
-        let ids = client("SELECT id FROM information_schema.processlist WHERE user = 'ada' AND id <> CONNECTION_ID()");
+        let ids =
+            self.sql("SELECT id FROM information_schema.processlist WHERE user = 'ada' AND id <> CONNECTION_ID()");
         let kills: Vec<String> = ids.split_whitespace().map(|id| format!("KILL {id}")).collect();
-        client(&kills.join(";"));
+        self.sql(&kills.join(";"));
+    }
+
+    /// What the server's own client answers.
+    pub fn sql(&self, sql: &str) -> String {
+        let done = self.client(sql).output().unwrap();
+        String::from_utf8(done.stdout).unwrap().trim().to_owned()
+    }
+
+    /// The server's own client, which is to run `sql`.
+    pub fn client(&self, sql: &str) -> Command {
+        let port = self.port.to_string();
+        let mut client = match self.kind {
+            Kind::Postgres => Command::new(postgres_bin("psql").unwrap()),
+            Kind::Mysql => Command::new(on_path("mariadb").unwrap()),
+        };
+        match self.kind {
+            Kind::Postgres => client.args(["-h", "127.0.0.1", "-U", "ada", "-d", "postgres", "-p", &port, "-Atc", sql]),
+            Kind::Mysql => {
+                client.args(["--no-defaults", "--force", "-h127.0.0.1", "-uada", "-P", &port, "-D", "app", "-Ne", sql])
+            }
+        };
+        client.env("PGPASSWORD", PASSWORD).env("MYSQL_PWD", PASSWORD);
+        client
+    }
+
+    /// As [`Server::sql`], as the administrator, through the socket in the server's folder: MariaDB alone.
+    pub fn as_root(&self, sql: &str) -> String {
+        let socket = format!("--socket={}", self.dir.join("s").display());
+        let mut client = command(&on_path("mariadb").unwrap());
+        let done = client.args(["--no-defaults", "-uroot", &socket, "-Ne", sql]).output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8(done.stdout).unwrap().trim().to_owned()
     }
 
     /// Kills the server without a word.
@@ -274,6 +309,15 @@ impl Server {
 
     pub fn open(&self, table: &str) -> Arc<SqlEngine> {
         SqlEngine::new(self.config(table), Clock::System).unwrap()
+    }
+}
+
+/// Polls until `holds`.
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < Duration::from_secs(30), "{what}");
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

@@ -15,6 +15,7 @@ import numpy as np
 import rrag_storage
 from rrag_storage import (
     BackendUnavailableError,
+    Compression,
     ConfigurationError,
     ConflictError,
     CopyProgress,
@@ -25,6 +26,7 @@ from rrag_storage import (
     InMemoryConfig,
     InMemoryStorage,
     InvalidKeyError,
+    Key,
     LimitExceededError,
     ManualClock,
     MemoryEntry,
@@ -38,6 +40,7 @@ from rrag_storage import (
     PartialWriteError,
     RedisConfig,
     RedisStorage,
+    RotateProgress,
     SortOrder,
     Storage,
     StorageClosedError,
@@ -131,9 +134,54 @@ async def make_storages() -> None:
     assert_type(done.last_key, "str | None")
     await copy(InMemoryStorage(), InMemoryStorage(), MemoryQuery(), overwrite=False, page_size=10)
 
+    await make_layers()
     async with InMemoryStorage() as storage:
         assert_type(storage, InMemoryStorage)
         await every_operation(storage)
+
+
+async def make_layers() -> None:
+    key = Key.generate()
+    assert_type(key, Key)
+    assert_type(Key(bytes(32)), Key)
+    assert_type(Key.from_passphrase("correct horse", b"0123456789abcdef"), Key)
+    assert_type(Key.from_env("MEMORY_KEY"), Key)
+    assert_type(key.export(), str)
+    assert_type(key.fingerprint, str)
+
+    zstd = Compression("zstd", level=9)
+    assert_type(zstd, Compression)
+    assert_type(Compression("lz4"), Compression)
+    assert_type(Compression.train([{"a": 1}, {"a": 2}], level=3), Compression)
+    assert_type(Compression(dictionary=b"").dictionary, "bytes | None")
+    assert_type(zstd.level, "int | None")
+    method: str = zstd.method
+    print(method)
+
+    objects = ObjectStorage("s3://bucket/memory", encryption_key=key)
+    InMemoryStorage(
+        compression="lz4",
+        compression_threshold=100,
+        encryption_key=bytes(32),
+        require_encryption=False,
+        hide_keys=True,
+        large_values=objects,
+        large_value_threshold=100_000,
+    )
+    DatabaseStorage(
+        "sqlite:memory.db", compression=zstd, encryption_key={"old": bytes(32), "new": key}, active_key="new"
+    )
+    assert_type(await DatabaseStorage.connect("sqlite:memory.db", compression="zstd"), DatabaseStorage)
+    assert_type(await RedisStorage.connect("redis://localhost", large_values=objects, hide_keys=False), RedisStorage)
+    assert_type(await ObjectStorage.connect("s3://bucket/memory", encryption_key=key), ObjectStorage)
+    assert_type(await InMemoryStorage.connect(encryption_key=key), InMemoryStorage)
+    assert_type(await connect("memory://", encryption_key=key, compression="zstd"), Storage)
+
+    assert_type(InMemoryStorage.with_config(InMemoryConfig(), compression="zstd"), InMemoryStorage)
+    database = DatabaseConfig("sqlite:memory.db")
+    assert_type(DatabaseStorage.with_config(database, encryption_key=key, clock=ManualClock()), DatabaseStorage)
+    assert_type(RedisStorage.with_config(RedisConfig("redis://localhost"), large_values=objects), RedisStorage)
+    assert_type(ObjectStorage.with_config(ObjectConfig("s3://bucket"), compression=zstd), ObjectStorage)
 
 
 async def every_operation(s: Storage) -> None:
@@ -223,6 +271,17 @@ async def every_operation(s: Storage) -> None:
     assert_type(await s.transact(double), int)
     assert_type(await s.transact(double, max_attempts=3), int)
 
+    done = await s.rotate()
+    assert_type(done, RotateProgress)
+    assert_type(done.seen + done.rewritten, int)
+
+    async def told(progress: RotateProgress) -> None:
+        print(progress)
+
+    await s.rotate(progress=told, page_size=100)
+    assert_type(await s.collect_garbage(), int)
+    await s.collect_garbage(older_than=timedelta(days=1))
+
     assert_type(await s.health_check(), bool)
     stats = await s.stats()
     assert_type(stats, MemoryStats)
@@ -297,6 +356,8 @@ def every_blocking_call(s: SyncStorage) -> None:
     with s.transaction() as tx:
         every_blocking_step(tx)
     print(s.transact(lambda tx: tx.increment("n"), max_attempts=3))
+    assert_type(s.rotate(progress=print, page_size=10), RotateProgress)
+    assert_type(s.collect_garbage(older_than=60), int)
     assert_type(s.health_check(), bool)
     assert_type(s.stats(), MemoryStats)
     assert_type(s.namespace("users"), SyncStorage)

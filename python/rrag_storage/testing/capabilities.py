@@ -18,19 +18,32 @@ class Capabilities:
     Attributes:
         transactions: `transaction()` and `transact()` work; else they raise `UnsupportedOperationError`.
         atomic_mset: Nobody sees an `mset` half done, and a concurrent one never mixes with it.
+        spans_namespaces: Keys of several first-level namespaces are written in one step; else what would do that (`mset`,
+            `mdelete`, transactions) raises `UnsupportedOperationError` and changes nothing.
         created_order: Listings sort by creation; else `SortOrder.CREATED_*` raises `UnsupportedOperationError`.
         listings: What a storage holds can be listed, and counted and cleared in part; else `UnsupportedOperationError` is
             raised by what looks for keys: a storage with `hide_keys`.
         stored_in_full: A value takes its bytes in the backend itself: it is not compressed, nor stored elsewhere.
-        max_key_bytes: The longest key in bytes of UTF-8; for a view, less the prefix that it puts before each key.
+        bulk: How many entries the tests of many pages write: more than a page of the backend holds.
+        max_key_bytes: Every key of at most so many bytes of UTF-8 is taken; for a view, the limit less the prefix that it
+            puts before each key.
+        longest_key_bytes: Every longer key is refused; between the two it depends on the key's characters.
     """
 
     transactions: bool = True
     atomic_mset: bool = True
+    spans_namespaces: bool = True
     created_order: bool = True
+    bulk: int = 5_000
     listings: bool = True
     stored_in_full: bool = True
     max_key_bytes: int = 2048
+    longest_key_bytes: int = 0
+
+    def __post_init__(self) -> None:
+        """Keys are refused by their length alone unless told otherwise."""
+        if not self.longest_key_bytes:
+            object.__setattr__(self, "longest_key_bytes", self.max_key_bytes)
 
 
 def requires(capability: str) -> Callable[[Test], Test]:

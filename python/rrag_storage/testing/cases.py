@@ -585,15 +585,16 @@ NOT_KEYS = [None, 1, 1.5, True, b"key", ["key"], ("key",), object()]
 
 
 def invalid_keys(longest: int = LONGEST_KEY) -> dict[str, tuple[str, str]]:
-    """Keys that raise `InvalidKeyError` where `longest` bytes are allowed, each with a word that the message holds.
+    """Keys that raise `InvalidKeyError` where `longest` bytes are allowed, each with a pattern that the message matches.
 
-    The limit that a message names is the storage's, which a view's prefix counts towards.
+    The limit that a message names is the storage's, which a view's prefix counts towards, or the contract's.
     """
+    limit = f"{LONGEST_KEY}|{longest}"
     return {
         "empty": ("", "empty"),
-        "one-byte-too-long": ("k" * (longest + 1), str(LONGEST_KEY)),
-        "much-too-long": ("k" * 10_000_000, str(LONGEST_KEY)),
-        "too-long-in-bytes": ("\u00e9" * (longest // 2) + "k" * (longest % 2 + 1), str(LONGEST_KEY)),
+        "one-byte-too-long": ("k" * (longest + 1), limit),
+        "much-too-long": ("k" * 10_000_000, limit),
+        "too-long-in-bytes": ("\u00e9" * (longest // 2) + "k" * (longest % 2 + 1), limit),
         "surrogate": ("a\ud800b", "surrogate"),
         "surrogate-last": ("a\udfff", "surrogate"),
     }

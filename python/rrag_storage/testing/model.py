@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from rrag_storage import ConflictError, ManualClock, SortOrder
+from rrag_storage import ConflictError, ManualClock, SortOrder, UnsupportedOperationError
 
 from . import reference
 from .capabilities import Capabilities
 from .equality import assert_same
+from .reference import first_namespace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from rrag_storage import MemoryEntry, Storage
 
@@ -131,6 +132,18 @@ class StorageMachine(RuleBasedStateMachine):
         self.loop.close()
 
     # What the rules are made of.
+
+    def refuses(self, keys: Iterable[str]) -> bool:
+        """Whether the backend doesn't write all these keys in one step."""
+        return not self.capabilities.spans_namespaces and len({first_namespace(key) for key in keys}) > 1
+
+    def assert_refused(self, call: Callable[[], Any]) -> None:
+        """Fails where `call()` raises no `UnsupportedOperationError`."""
+        try:
+            call()
+        except UnsupportedOperationError:
+            return
+        raise AssertionError("a step over several first-level namespaces went through")
 
     def answer(self, operation: Any) -> Any:
         """Awaits `operation` in the loop, or blocks on it."""
@@ -338,6 +351,9 @@ class StorageMachine(RuleBasedStateMachine):
         """Of a key named twice the last."""
         self.tick()
         view, before = self.view(where)
+        if self.refuses(before + key for key, _ in pairs):
+            self.assert_refused(lambda: self.answer(view.mset(pairs, ttl=ttl_of(ttl))))
+            return
         assert self.answer(view.mset(dict(pairs) if mapping else pairs, ttl=ttl_of(ttl))) is None
         for key, value in dict(pairs).items():
             self.put(before + key, value, ttl)
@@ -348,6 +364,9 @@ class StorageMachine(RuleBasedStateMachine):
         self.tick()
         view, before = self.view(where)
         stored = [self.model.get(before + key) for key in keys]
+        if refresh is not None and self.refuses(before + key for key in keys):
+            self.assert_refused(lambda: self.answer(view.mget(keys, refresh_ttl=ttl_of(refresh))))
+            refresh = None
         got = self.answer(view.mget(keys, "the default", refresh_ttl=ttl_of(refresh)))
         assert_same(got, [each.value if each else "the default" for each in stored])
         for key in dict.fromkeys(keys):
@@ -366,6 +385,9 @@ class StorageMachine(RuleBasedStateMachine):
     def mdelete(self, where: str, keys: list[str]) -> None:
         """A key named twice counts once."""
         view, before = self.view(where)
+        if self.refuses(before + key for key in keys):
+            self.assert_refused(lambda: self.answer(view.mdelete(keys)))
+            return
         assert self.answer(view.mdelete(keys)) == sum(self.drop(before + key) for key in keys)
 
     @rule(
@@ -452,6 +474,11 @@ class StorageMachine(RuleBasedStateMachine):
         except ZeroDivisionError:
             assert end == "roll back"
             undo()
+        except UnsupportedOperationError:
+            assert self.refuses(before + key for key in [*read, *written])
+            undo()
+            if end == "conflict" and read:
+                self.put(before + next(iter(read)), "changed by someone else", None)
         except ConflictError as conflict:
             assert end == "conflict"
             changed = next(iter(read))

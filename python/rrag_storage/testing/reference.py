@@ -81,6 +81,12 @@ def namespaces(keys: Iterable[str], prefix: str | None = None, max_depth: int | 
     )
 
 
+def first_namespace(key: str) -> str | None:
+    """The first segment of `key`; None for a key in no namespace."""
+    first, separator, _ = key.partition(SEPARATOR)
+    return first if separator else None
+
+
 def first_namespaces(keys: Iterable[str]) -> set[str]:
     """The distinct first segments: what `namespace_count` counts."""
-    return {key.split(SEPARATOR)[0] for key in keys if SEPARATOR in key}
+    return {first for key in keys if (first := first_namespace(key)) is not None}

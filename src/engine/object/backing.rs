@@ -65,7 +65,7 @@ pub(super) enum Next {
 
 /// A bucket or a folder.
 pub(super) enum Backing {
-    Bucket(Bucket),
+    Bucket(Box<Bucket>),
     Folder(Folder),
 }
 

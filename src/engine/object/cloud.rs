@@ -4,15 +4,14 @@
 //! too, but once an answer was lost the object is looked at first: its version tells whether the write happened.
 
 use std::future::Future;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use object_store::list::PaginatedListOptions;
 use object_store::path::Path;
-use object_store::{
-    GetOptions, GetRange, GetResult, ObjectMeta, ObjectStoreExt, PutMode, PutOptions, PutPayload, UpdateVersion,
-};
+use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStoreExt, PutMode, PutOptions, PutPayload, UpdateVersion};
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -32,6 +31,8 @@ const PACE: usize = 1024 * 1024;
 const MAX_PUT: usize = 5 * 1024 * 1024 * 1024;
 /// What a listing gives at most.
 const MAX_LISTED: usize = 1000;
+
+const SILENT: &str = "no answer came in time";
 
 /// A bucket.
 pub(super) struct Bucket {
@@ -86,10 +87,7 @@ impl Bucket {
     ) -> Result<Answer<T>, Meaning> {
         let late = || Meaning::Fault(Fault::Late(None));
         let _permit = timeout_at(until, self.requests.acquire()).await.map_err(|_| late())?;
-        // One that gets no answer leaves time for another.
-        let now = Instant::now();
-        let limit = now + until.saturating_duration_since(now).max(self.within) / 2;
-        let limit = limit.min(until);
+        let limit = self.share(until);
         match timeout_at(limit, request).await {
             Ok(answer) => {
                 let answer = match answer {
@@ -105,20 +103,67 @@ impl Bucket {
                 }
                 answer
             }
-            Err(_) if limit < until => Err(Meaning::Fault(Fault::Lost("no answer came in time".into()))),
+            Err(_) if limit < until => Err(Meaning::Fault(Fault::Lost(SILENT.into()))),
             Err(_) => Err(late()),
         }
     }
 
+    /// How long a request may take that is to be answered by `until`: what gets no answer leaves time for another try.
+    fn share(&self, until: Instant) -> Instant {
+        let now = Instant::now();
+        until.min(now + until.saturating_duration_since(now).max(self.within) / 2)
+    }
+
+    /// Some bytes of an object, of which the first come in time and the others as fast as is to be expected.
+    async fn fetch(
+        &self,
+        path: &Path,
+        range: Range<u64>,
+        etag: Option<&str>,
+        until: Instant,
+    ) -> Outcome<Answer<(Vec<u8>, ObjectMeta)>> {
+        let client = self.client().await?;
+        let pace = Duration::from_secs((range.end - range.start) / PACE as u64);
+        let begin = |options| async {
+            let begun = timeout_at(self.share(until), client.objects.get_opts(path, options)).await;
+            begun.unwrap_or_else(|_| Err(object_store::Error::Generic { store: "", source: SILENT.into() }))
+        };
+        self.ask_until(until, until + pace, || async {
+            let options = GetOptions {
+                range: Some(GetRange::Bounded(range.clone())),
+                if_match: etag.map(str::to_owned),
+                ..GetOptions::default()
+            };
+            let result = begin(options).await?;
+            let (meta, room) = (result.meta.clone(), result.range.end - result.range.start);
+            // What a store says is at most what was asked for.
+            let mut bytes = Vec::with_capacity(usize::try_from(room).unwrap_or_default());
+            let mut chunks = result.into_stream();
+            while let Some(chunk) = chunks.try_next().await? {
+                bytes.extend_from_slice(&chunk);
+            }
+            Ok((bytes, meta))
+        })
+        .await
+    }
+
     /// One request, sent until it is answered.
-    async fn ask<T, F>(&self, until: Instant, mut request: impl FnMut() -> F) -> Outcome<Answer<T>>
+    async fn ask<T, F>(&self, until: Instant, request: impl FnMut() -> F) -> Outcome<Answer<T>>
+    where
+        F: Future<Output = object_store::Result<T>>,
+    {
+        self.ask_until(until, until, request).await
+    }
+
+    /// As [`Bucket::ask`]; what is sent by `until` is answered by `end`.
+    async fn ask_until<T, F>(&self, until: Instant, end: Instant, mut request: impl FnMut() -> F) -> Outcome<Answer<T>>
     where
         F: Future<Output = object_store::Result<T>>,
     {
         let mut pause = Pause::default();
         let mut last = None;
         loop {
-            let reason = match self.once(until, request()).await {
+            let reason = match self.once(end, request()).await {
                 Ok(answer) => return Ok(answer),
                 Err(Meaning::Unreachable(reason)) if !self.reached.load(Ordering::Relaxed) => {
                     return Err(self.unreachable(reason));
@@ -147,8 +192,7 @@ impl Bucket {
 
     pub(super) async fn head(&self, name: &str, until: Instant) -> Outcome<Option<Found>> {
         let path = self.path(name)?;
-        let client = self.client().await?;
-        let answer = self.ask(until, || fetch(client, &path, 0..HEAD as u64, None)).await?;
+        let answer = self.fetch(&path, 0..HEAD as u64, None, until).await?;
         match answer {
             Answer::Value((bytes, meta)) => found(name, &bytes, &meta).map(Some),
             Answer::Missing => Ok(None),
@@ -159,9 +203,8 @@ impl Bucket {
 
     pub(super) async fn load(&self, name: &str, until: Instant) -> Outcome<Option<Loaded>> {
         let path = self.path(name)?;
-        let client = self.client().await?;
         'anew: loop {
-            let answer = self.ask(Self::with_pace(until, PART), || fetch(client, &path, 0..PART as u64, None)).await?;
+            let answer = self.fetch(&path, 0..PART as u64, None, until).await?;
             let (mut bytes, meta) = match answer {
                 Answer::Value(first) => first,
                 Answer::Missing => return Ok(None),
@@ -176,7 +219,7 @@ impl Bucket {
                 let etag = meta.e_tag.as_deref();
                 let mut parts = stream::iter(starts.map(|start| {
                     let (range, path) = (start as u64..(start + PART).min(size) as u64, &path);
-                    self.ask(until, move || fetch(client, path, range.clone(), etag))
+                    self.fetch(path, range, etag, until)
                 }))
                 .buffered(PARTS);
                 bytes
@@ -276,7 +319,7 @@ impl Bucket {
         let parts = stream::iter(starts.map(|(number, start)| async move {
             let put = || {
                 let payload: PutPayload = packed.slice(start, start + PART).into_iter().collect();
-                client.uploads.put_part(path, id, number, payload.into())
+                client.uploads.put_part(path, id, number, payload)
             };
             match self.ask(until, put).await? {
                 Answer::Value(part) => Ok(part),
@@ -374,32 +417,6 @@ fn deleted(answer: object_store::Result<Path>) -> object_store::Result<()> {
         Ok(_) | Err(object_store::Error::NotFound { .. }) => Ok(()),
         Err(error) => Err(error),
     }
-}
-
-/// Some bytes of an object.
-async fn fetch(
-    client: &Client,
-    path: &Path,
-    range: std::ops::Range<u64>,
-    etag: Option<&str>,
-) -> object_store::Result<(Vec<u8>, ObjectMeta)> {
-    let wanted = range.end - range.start;
-    let options = GetOptions {
-        range: Some(GetRange::Bounded(range)),
-        if_match: etag.map(str::to_owned),
-        ..GetOptions::default()
-    };
-    let result: GetResult = client.objects.get_opts(path, options).await?;
-    let meta = result.meta.clone();
-    // What is parsed as an object's size is at most what the store answered, bounded by the part.
-    let length = (result.range.end - result.range.start).min(wanted);
-    let whole = if result.range.start == 0 && length > HEAD as u64 { meta.size.min(PART as u64) } else { length };
-    let mut bytes = Vec::with_capacity(usize::try_from(whole).unwrap_or_default());
-    let mut chunks = result.into_stream();
-    while let Some(chunk) = chunks.try_next().await? {
-        bytes.extend_from_slice(&chunk);
-    }
-    Ok((bytes, meta))
 }
 
 fn found(name: &str, bytes: &[u8], meta: &ObjectMeta) -> Outcome<Found> {

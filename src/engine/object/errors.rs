@@ -7,6 +7,10 @@ pub(super) const BACKEND: &str = "object";
 /// The longest name of an object, in bytes: the limit of S3, Google and Azure.
 pub(super) const MAX_NAME_BYTES: usize = 1024;
 
+const NO_BUCKET: &str = "the bucket or container does not exist";
+const FORBIDDEN: &str = "the credentials were refused, or they don't allow this";
+const UNKNOWN: &str = "the credentials were refused";
+
 /// Why a request has no answer.
 #[derive(Debug, Clone)]
 pub(super) enum Fault {
@@ -69,14 +73,12 @@ pub(super) fn meaning(error: &object_store::Error, place: &str) -> Meaning {
     };
     match error {
         Said::NotFound { .. } if words.contains("NoSuchBucket") || words.contains("ContainerNotFound") => {
-            unavailable("the bucket or container does not exist".to_owned())
+            unavailable(NO_BUCKET.to_owned())
         }
         Said::NotFound { .. } => Meaning::Missing,
         Said::AlreadyExists { .. } | Said::Precondition { .. } | Said::NotModified { .. } => Meaning::Refused,
-        Said::PermissionDenied { .. } => {
-            unavailable("the credentials were refused, or they don't allow this".to_owned())
-        }
-        Said::Unauthenticated { .. } => unavailable("the credentials were refused".to_owned()),
+        Said::PermissionDenied { .. } => unavailable(FORBIDDEN.to_owned()),
+        Said::Unauthenticated { .. } => unavailable(UNKNOWN.to_owned()),
         Said::NotImplemented { .. } | Said::NotSupported { .. } => Meaning::Fault(Fault::Final(Error::Unsupported {
             backend: BACKEND,
             operation: "this",
@@ -95,14 +97,20 @@ pub(super) fn meaning(error: &object_store::Error, place: &str) -> Meaning {
 
 fn of_generic(error: &object_store::Error, words: &str, place: &str) -> Meaning {
     if let Some(status) = status_in(words) {
+        let unavailable = |reason: &str| {
+            let reason = with_code(reason.to_owned(), words);
+            Meaning::Fault(Fault::Final(Error::Unavailable { what: place.to_owned(), reason }))
+        };
         let said = with_code(format!("the store answered with status {status}"), words);
         return match status {
             408 | 425 | 429 | 500..=599 => Meaning::Fault(Fault::Lost(said)),
             416 => Meaning::Refused,
-            300..=399 => Meaning::Fault(Fault::Final(Error::Unavailable {
-                what: place.to_owned(),
-                reason: format!("{said}; check the region and the endpoint"),
-            })),
+            300..=399 => {
+                unavailable(&format!("the store answered with status {status}; check the region and the endpoint"))
+            }
+            401 => unavailable(UNKNOWN),
+            403 => unavailable(FORBIDDEN),
+            404 => unavailable(NO_BUCKET),
             _ => Meaning::Fault(Fault::Final(backend(format!("{place}: {said}")))),
         };
     }

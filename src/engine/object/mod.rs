@@ -27,6 +27,7 @@
 //! | order of creation | 1 for each key of the range, for each page |
 //! | `namespaces` | as `keys` at most; with a depth, at most 2 for each namespace |
 
+mod attributes;
 mod backing;
 mod builder;
 mod cloud;
@@ -138,20 +139,23 @@ impl ObjectEngine {
         }
         let (config, place) = (&self.config, self.place());
         let backing = match (&self.target, &self.builder) {
-            (Target::Cloud { prefix, .. }, Some(builder)) => Backing::Bucket(Bucket::new(
+            (Target::Cloud { prefix, .. }, Some(builder)) => Backing::Bucket(Box::new(Bucket::new(
                 builder.clone(),
                 prefix.clone(),
                 place.clone(),
                 config.max_connections,
                 config.connection_timeout,
+            ))),
+            (Target::Folder(path), _) => Backing::Folder(Folder::new(
+                path.clone(),
+                place.clone(),
+                config.max_connections,
+                config.connection_timeout,
             )),
-            (Target::Folder(path), _) => {
-                Backing::Folder(Folder::new(path.clone(), place.clone(), config.max_connections))
-            }
             (Target::Cloud { .. }, None) => return Err(gone()),
         };
         let (prefix, owner): (_, Weak<dyn Purge>) = (self.target.prefix().len(), self.me.clone());
-        let store = Store::new(backing, config, place, prefix, self.clock.clone(), runtime::handle()?, owner);
+        let store = Store::new(backing, config, place, prefix, self.clock.clone(), runtime::wide_handle()?, owner);
         let store = Arc::clone(state.store.insert(Arc::new(store)));
         drop(state);
         store.dead.watch();
@@ -288,6 +292,11 @@ impl Engine for ObjectEngine {
 
     fn stats(&self, range: KeyRange) -> Answer<Result<EngineStats>> {
         self.ask(move |store| async move { store.stats(range).await })
+    }
+
+    fn attribute(&self, name: &str, proposed: Option<Vec<u8>>) -> Answer<Result<Option<Vec<u8>>>> {
+        let name = name.to_owned();
+        self.ask(move |store| async move { store.attribute(&name, proposed).await })
     }
 
     fn ping(&self) -> Answer<Result<()>> {

@@ -103,7 +103,7 @@ impl Head {
     /// The record in all the bytes of an object, which [`Head::parse`] found to be of the right length.
     pub(super) fn record(&self, mut bytes: Vec<u8>) -> Record {
         bytes.truncate(bytes.len().saturating_sub(usize::from(self.padding)));
-        Record { meta: self.meta, body: Body::new(bytes.into(), HEAD) }
+        Record { meta: self.meta, body: Body::of_vec(bytes, HEAD) }
     }
 }
 

@@ -70,7 +70,7 @@ impl Store {
             if done {
                 return Ok(Updated { before, after });
             }
-            pause.pass(until).await?;
+            pause.pass(until, self.within).await?;
         }
     }
 }

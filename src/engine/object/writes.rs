@@ -132,7 +132,7 @@ impl Store {
                 self.expect(&name, meta.expires_at);
                 return Ok(Written::Done(existed));
             }
-            pause.pass(until).await?;
+            pause.pass(until, self.within).await?;
             found = self.settled_head(&name, until).await?;
         }
     }
@@ -161,7 +161,7 @@ impl Store {
             if done {
                 return Ok(Written::Done(true));
             }
-            pause.pass(until).await?;
+            pause.pass(until, self.within).await?;
         }
     }
 
@@ -227,13 +227,13 @@ impl Pause {
     /// # Errors
     ///
     /// Its time is up: nothing happened.
-    pub(super) async fn pass(&mut self, until: Instant) -> Outcome<()> {
+    pub(super) async fn pass(&mut self, until: Instant, within: Duration) -> Outcome<()> {
         let wait = self.0.mul_f64(fastrand::f64());
         self.0 = (self.0 * 2).min(Self::LONGEST);
         if Instant::now() + wait >= until {
             return Err(Fault::Final(Error::Timeout {
                 what: format!("{BACKEND}: a write of a key that others keep changing"),
-                seconds: 0.0,
+                seconds: within.as_secs_f64(),
             }));
         }
         sleep(wait).await;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use redis::Value;
 use smallvec::SmallVec;
 
@@ -36,6 +37,25 @@ impl Store {
         }
         let answer = self.send(work, true, false);
         Answer::later(async move { outcome(&batch, received(answer).await?) })
+    }
+
+    /// On a cluster each first namespace in a step of its own.
+    pub(super) fn delete(self: &Arc<Self>, keys: &[Key]) -> Answer<Result<u64>> {
+        let of_group = |places: Vec<usize>| {
+            let keys = places.into_iter().filter_map(|place| keys.get(place));
+            let writes = keys.map(|key| (key.clone(), Write::Delete)).collect();
+            self.commit(Batch { writes, ..Batch::default() })
+        };
+        let commits: Vec<_> = self.layout.grouped(keys).into_iter().map(of_group).collect();
+        Answer::later(async move {
+            let mut count = 0;
+            for commit in join_all(commits).await {
+                if let Commit::Done(existed) = commit? {
+                    count += existed.iter().filter(|&&existed| existed).count() as u64;
+                }
+            }
+            Ok(count)
+        })
     }
 
     /// As [`Store::commit`], in one task with what comes before it.

@@ -9,13 +9,14 @@ use redis::cluster_async::ClusterConnection;
 use redis::io::tcp::TcpSettings;
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Pipeline, ProtocolVersion,
-    RedisConnectionInfo, RedisError, RedisResult, TlsCertificates, TlsMode, Value, cmd,
+    RedisConnectionInfo, RedisError, RedisResult, ServerError, TlsCertificates, TlsMode, Value, cmd,
 };
 
 use super::config::RedisConfig;
-use super::errors::{Fault, of_connection};
+use super::errors::{Fault, of_connection, words};
 use super::scripts;
 use super::url::{Nodes, Target, Tls};
+use super::wire::Wire;
 use crate::engine::tls;
 
 /// A node of a cluster is given up after so long, so that its successor is asked for.
@@ -30,8 +31,10 @@ pub(super) struct Connector {
 
 /// A connection.
 pub(super) enum Connection {
-    /// To a server, with the number under which the server knows it.
-    Single(MultiplexedConnection, Option<i64>),
+    /// To a server, without TLS.
+    Wire(Box<Wire>),
+    /// To a server by TLS, with the number under which the server knows it.
+    Encrypted(MultiplexedConnection, Option<i64>),
     Cluster(ClusterConnection),
 }
 
@@ -103,27 +106,26 @@ impl Connector {
             tls::install();
         }
         let connecting = async {
-            if self.is_clustered() {
+            let connected = if self.is_clustered() {
                 self.connect_cluster(within).await
+            } else if self.is_encrypted() {
+                self.connect_encrypted(within, before).await
             } else {
-                self.connect_single(within, before).await
-            }
+                return Ok(Connection::Wire(Box::new(Wire::connect(&self.target, before, &self.place).await?)));
+            };
+            connected.map_err(|error| of_connection(&error, &self.place))
         };
         match tokio::time::timeout(within, connecting).await {
-            Ok(connected) => connected.map_err(|error| of_connection(&error, &self.place)),
+            Ok(connected) => connected,
             Err(_) => Err(Fault::Passing("no connection was made in time".to_owned())),
         }
     }
 
-    async fn connect_single(&self, within: Duration, before: Option<i64>) -> RedisResult<Connection> {
+    async fn connect_encrypted(&self, within: Duration, before: Option<i64>) -> RedisResult<Connection> {
         let info = self.infos()?.into_iter().next();
         let info = info.ok_or_else(|| RedisError::from((redis::ErrorKind::InvalidClientConfig, "no host")))?;
         let insecure = matches!(&self.target.nodes, Nodes::Tcp { tls: Tls::Unchecked, .. });
-        let client = if self.is_encrypted() && !insecure {
-            Client::build_with_tls(info, self.certificates())?
-        } else {
-            Client::open(info)?
-        };
+        let client = if insecure { Client::open(info)? } else { Client::build_with_tls(info, self.certificates())? };
         let config = AsyncConnectionConfig::new().set_connection_timeout(Some(within)).set_response_timeout(None);
         let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
         let mut setup = Pipeline::new();
@@ -131,7 +133,9 @@ impl Connector {
         if let Some(before) = before {
             setup.add_command(cmd("CLIENT").arg("KILL").arg("ID").arg(before).clone());
         }
-        load_scripts(&mut setup);
+        for command in scripts::loading() {
+            setup.add_command(command);
+        }
         let answers = connection.send_packed_commands(&setup, 0, setup.len()).await?;
         for answer in &answers[1.min(answers.len())..] {
             if let Value::ServerError(error) = answer
@@ -145,7 +149,7 @@ impl Connector {
             Some(Value::Int(number)) => Some(*number),
             _ => None,
         };
-        Ok(Connection::Single(connection, number))
+        Ok(Connection::Encrypted(connection, number))
     }
 
     async fn connect_cluster(&self, within: Duration) -> RedisResult<Connection> {
@@ -162,9 +166,9 @@ impl Connector {
             }
         }
         let mut connection = builder.build()?.get_async_connection().await?;
-        for script in scripts::ALL {
+        for command in scripts::loading() {
             // Those that a node misses are loaded when it says so.
-            let _: RedisResult<Value> = cmd("SCRIPT").arg("LOAD").arg(script.code()).query_async(&mut connection).await;
+            let _: RedisResult<Value> = command.query_async(&mut connection).await;
         }
         Ok(Connection::Cluster(connection))
     }
@@ -175,19 +179,20 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// The connection broke: which of the commands were done is unknown.
-    pub(super) async fn exchange(&mut self, commands: Vec<Cmd>) -> RedisResult<Vec<RedisResult<Value>>> {
+    /// The connection broke, as the words say: which of the commands were done is unknown.
+    pub(super) async fn exchange(&mut self, commands: Vec<Cmd>) -> Result<Vec<RedisResult<Value>>, String> {
         match self {
-            Self::Single(connection, _) => {
-                if let [one] = commands.as_slice() {
-                    return Ok(vec![Ok(connection.send_packed_command(one).await?)]);
-                }
+            Self::Wire(wire) => {
+                let answers = wire.exchange(&commands).await.map_err(|error| error.to_string())?;
+                Ok(answers.into_iter().map(Ok).collect())
+            }
+            Self::Encrypted(connection, _) => {
                 let mut pipeline = Pipeline::with_capacity(commands.len());
                 for command in commands {
                     pipeline.add_command(command);
                 }
-                let answers = connection.send_packed_commands(&pipeline, 0, pipeline.len()).await?;
-                Ok(answers.into_iter().map(Ok).collect())
+                let answers = connection.send_packed_commands(&pipeline, 0, pipeline.len()).await;
+                Ok(answers.map_err(|error| words(&error))?.into_iter().map(Ok).collect())
             }
             Self::Cluster(connection) => {
                 let sent = commands.into_iter().map(|command| {
@@ -199,26 +204,23 @@ impl Connection {
         }
     }
 
-    /// Loads every script, on every node.
-    pub(super) async fn load(&mut self) {
-        let mut pipeline = Pipeline::new();
-        load_scripts(&mut pipeline);
-        let commands: Vec<Cmd> = pipeline.cmd_iter().cloned().collect();
-        // Where that fails, the next attempt says so.
-        let _ = self.exchange(commands).await;
+    /// Loads every script, on every node; what the server says where it refuses that.
+    pub(super) async fn load(&mut self) -> Option<ServerError> {
+        let answers = self.exchange(scripts::loading().collect()).await.ok()?;
+        // Where the connection breaks, the next attempt says so.
+        answers.into_iter().find_map(|answer| match answer {
+            Ok(Value::ServerError(error)) => Some(error),
+            Ok(_) => None,
+            Err(error) => Some(error.into_server_errors()?.iter().next()?.1.clone()),
+        })
     }
 
     /// The number under which the server knows it.
     pub(super) fn number(&self) -> Option<i64> {
         match self {
-            Self::Single(_, number) => *number,
+            Self::Wire(wire) => wire.number,
+            Self::Encrypted(_, number) => *number,
             Self::Cluster(_) => None,
         }
-    }
-}
-
-fn load_scripts(pipeline: &mut Pipeline) {
-    for script in scripts::ALL {
-        pipeline.add_command(cmd("SCRIPT").arg("LOAD").arg(script.code()).clone());
     }
 }

@@ -20,8 +20,7 @@ pub(super) enum Fault {
 
 /// A failure of the connection, or of an attempt to make one, to `place`.
 pub(super) fn of_connection(error: &RedisError, place: &str) -> Fault {
-    let unavailable =
-        |reason: String| Fault::Final(Error::Unavailable { what: format!("{BACKEND} at {place}"), reason });
+    let unavailable = |reason| Fault::Final(unavailable(place, reason));
     match error.kind() {
         ErrorKind::AuthenticationFailed => {
             unavailable(format!("user name or password refused; check those in the url: {}", words(error)))
@@ -42,6 +41,26 @@ pub(super) fn of_connection(error: &RedisError, place: &str) -> Fault {
     }
 }
 
+/// What there is to say of a refusal while signing in; `needed` where nothing works without that command.
+pub(super) fn of_setup(error: &ServerError, needed: bool, place: &str) -> Option<Fault> {
+    let code = error.code();
+    let said = format!("{code} {}", error.details().unwrap_or_default());
+    let refused = |reason| Some(Fault::Final(unavailable(place, reason)));
+    match code {
+        "NOAUTH" | "WRONGPASS" => refused(format!("user name or password refused; check those in the url: {said}")),
+        "DENIED" => refused(said),
+        // The server is full: it says so and closes the connection.
+        _ if is_passing_code(code) || said.contains("max number of clients") => Some(Fault::Passing(said)),
+        _ if needed => refused(format!("can't connect: {said}")),
+        _ => None,
+    }
+}
+
+/// The server at `place` is of no use now.
+pub(super) fn unavailable(place: &str, reason: String) -> Error {
+    Error::Unavailable { what: format!("{BACKEND} at {place}"), reason }
+}
+
 /// A refusal of one command by the server at `place`.
 pub(super) fn of_answer(error: &ServerError, place: &str, clustered: bool) -> Fault {
     let code = error.code();
@@ -57,18 +76,22 @@ pub(super) fn of_answer(error: &ServerError, place: &str, clustered: bool) -> Fa
         "READONLY" => "this server is a replica; connect to its master",
         "MISCONF" => "the server can't save to its disk and refuses writes; look at its log",
         "NOAUTH" | "WRONGPASS" => "user name or password refused; check those in the url",
-        "NOPERM" => "the user lacks a permission: see the documentation for the commands that are needed",
+        _ if is_denied(code, &said) => {
+            "the user lacks a permission: see the documentation for the commands that are needed"
+        }
         "WRONGTYPE" => "a name of this storage holds another program's data; choose another key_prefix",
         "OVERTAKEN" => {
-            return Fault::Final(Error::Unavailable {
-                what: format!("{BACKEND} at {place}"),
-                reason: "the connection broke during this write and its outcome is unknown; read before repeating it"
-                    .to_owned(),
-            });
+            let reason = "the connection broke during this write and its outcome is unknown; read before repeating it";
+            return Fault::Final(unavailable(place, reason.to_owned()));
         }
         _ => return refused(format!("{place}: {said}")),
     };
     refused(format!("{place}: {advice}: {said}"))
+}
+
+/// Whether access lists forbid a command, or one that a script runs (which older servers give no code of its own).
+fn is_denied(code: &str, said: &str) -> bool {
+    code == "NOPERM" || said.contains("The user executing the script") || said.contains("ACL failure in script")
 }
 
 fn is_passing(kind: ServerErrorKind) -> bool {

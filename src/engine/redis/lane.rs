@@ -1,7 +1,7 @@
 //! One connection and the requests that travel over it.
 //!
 //! 1. What waits when the connection is free travels as one pipeline; what comes meanwhile makes the next one. A lone
-//!    request goes at once.
+//!    request goes at once, and by the calling thread itself where the connection allows it (`direct`).
 //! 2. A request's answer goes to whoever asked, or nowhere: it is matched by its place in the pipeline, on a
 //!    connection that is given up with the first pipeline that isn't answered whole.
 //! 3. A pipeline that broke is sent again on a new connection, until each request's own time is up. That repeats
@@ -13,10 +13,12 @@ use std::mem;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use redis::Value;
+use redis::{RedisResult, Value};
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 
 use super::connection::{Connection, Connector};
+use super::direct::{Attended, Begun, DIRECT, Direct, Watch};
 use super::errors::{Fault, of_answer, words};
 use super::request::Request;
 use crate::error::{Error, Result};
@@ -28,7 +30,7 @@ const BATCH: usize = 512;
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// A pipeline is given up and sent again after so long, where its requests have more time; and the bytes that make
 /// this a second longer.
-const ATTEMPT: Duration = Duration::from_secs(10);
+pub(super) const ATTEMPT: Duration = Duration::from_secs(10);
 const BYTES_A_SECOND: usize = 4 * 1024 * 1024;
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
@@ -37,17 +39,29 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 pub(super) struct Lane {
     connector: Arc<Connector>,
     runtime: Handle,
-    within: Duration,
+    pub(super) within: Duration,
     /// The first of the slots of its fenced writes.
     slots: usize,
-    queue: Mutex<Queue>,
+    pub(super) queue: Mutex<Queue>,
+    /// Wakes the task that attends to an idle connection.
+    pub(super) wake: Notify,
     connection: tokio::sync::Mutex<Held>,
 }
 
 #[derive(Default)]
-struct Queue {
-    waiting: VecDeque<Request>,
+#[expect(clippy::struct_excessive_bools, reason = "four facts of a lane that hold or don't, each on its own")]
+pub(super) struct Queue {
+    pub(super) waiting: VecDeque<Request>,
+    /// Whether requests are under way, or about to be: what comes now waits.
     running: bool,
+    /// Whether there is a task that serves the lane.
+    served: bool,
+    /// The connection, while callers may write to it.
+    pub(super) direct: Option<Direct>,
+    /// Whether the task looks at the time.
+    pub(super) watched: bool,
+    /// Whether the connection is to be closed as soon as nothing is under way.
+    pub(super) retired: bool,
 }
 
 #[derive(Default)]
@@ -57,17 +71,44 @@ struct Held {
     broken: Option<i64>,
 }
 
+impl Held {
+    /// Gives the connection up: it broke.
+    fn give_up(&mut self) {
+        self.broken = self.connection.take().and_then(|connection| connection.number());
+    }
+}
+
+/// What the task is to do next.
+enum Next {
+    Serve(Vec<Request>),
+    Attend,
+    End,
+}
+
 impl Lane {
     pub(super) fn new(connector: Arc<Connector>, runtime: Handle, within: Duration, number: usize) -> Arc<Self> {
-        let (queue, connection) = (Mutex::default(), tokio::sync::Mutex::default());
-        Arc::new(Self { connector, runtime, within, slots: number * BATCH, queue, connection })
+        let (queue, wake, connection) = (Mutex::default(), Notify::new(), tokio::sync::Mutex::default());
+        Arc::new(Self { connector, runtime, within, slots: number * BATCH, queue, wake, connection })
     }
 
     /// Takes a request.
     pub(super) fn push(self: &Arc<Self>, request: Request) {
         let mut queue = lock(&self.queue);
+        if mem::replace(&mut queue.running, true) {
+            queue.waiting.push_back(request);
+            return;
+        }
+        let watched = queue.watched;
+        if let Some(direct) = queue.direct.as_mut().filter(|_| request.weight <= DIRECT) {
+            if !direct.begin(request, self.slots) || !watched {
+                self.wake.notify_one();
+            }
+            return;
+        }
         queue.waiting.push_back(request);
-        if !mem::replace(&mut queue.running, true) {
+        if mem::replace(&mut queue.served, true) {
+            self.wake.notify_one();
+        } else {
             drop(queue);
             self.runtime.spawn(Arc::clone(self).run());
         }
@@ -78,19 +119,34 @@ impl Lane {
         lock(&self.queue).waiting.len()
     }
 
-    /// Closes the connection once the pipeline that is under way is answered.
+    /// Has the connection closed once what is under way is answered.
+    pub(super) fn retire(&self) {
+        lock(&self.queue).retired = true;
+        self.wake.notify_one();
+    }
+
+    /// As [`Lane::retire`], and waits for that.
     pub(super) async fn disconnect(&self) {
+        self.retire();
         self.connection.lock().await.connection = None;
     }
 
     async fn run(self: Arc<Self>) {
         let mut held = self.connection.lock().await;
-        while let Some(batch) = self.take() {
-            self.serve(&mut held, batch).await;
+        let mut watch = Watch::new();
+        loop {
+            match self.next(&mut held) {
+                Next::Serve(batch) => {
+                    let left = batch.into_iter().enumerate().map(|(at, request)| (self.slots + at, request)).collect();
+                    self.serve(&mut held, left, None).await;
+                }
+                Next::Attend => self.attend(&mut held, &mut watch).await,
+                Next::End => return,
+            }
         }
     }
 
-    fn take(&self) -> Option<Vec<Request>> {
+    fn next(&self, held: &mut Held) -> Next {
         let mut queue = lock(&self.queue);
         let (mut count, mut bytes) = (0, 0);
         for request in queue.waiting.iter().take(BATCH) {
@@ -100,19 +156,48 @@ impl Lane {
             bytes += request.weight;
             count += 1;
         }
+        queue.direct = None;
         queue.running = count > 0;
-        let batch: Vec<Request> = queue.waiting.drain(..count).collect();
-        (count > 0).then_some(batch)
+        if count > 0 {
+            return Next::Serve(queue.waiting.drain(..count).collect());
+        }
+        if queue.retired {
+            held.connection = None;
+        }
+        if let Some(Connection::Wire(wire)) = &held.connection {
+            queue.direct = Some(Direct::new(wire.socket()));
+            return Next::Attend;
+        }
+        (queue.served, queue.watched) = (false, false);
+        Next::End
     }
 
-    /// Answers every request of a batch.
-    async fn serve(&self, held: &mut Held, batch: Vec<Request>) {
+    /// Waits until a caller has written a request and its answer comes, or until there is other work.
+    async fn attend(&self, held: &mut Held, watch: &mut Watch) {
+        let Some(Connection::Wire(wire)) = &mut held.connection else { return };
+        let (Begun { request, .. }, answer) = match self.attended(wire, watch).await {
+            Attended::Wanted => return,
+            Attended::Answered(begun, answer) => (begun, Ok(answer)),
+            Attended::Broken(begun, said) => {
+                held.give_up();
+                let Some(begun) = begun else { return };
+                (begun, Err(said))
+            }
+        };
+        let mut left = vec![(self.slots, request)];
+        let said = match answer {
+            Ok(answer) => self.settle(held, &mut left, vec![Ok(answer)]).await,
+            Err(said) => Some(said),
+        };
+        if !left.is_empty() {
+            self.serve(held, left, said).await;
+        }
+    }
+
+    /// Answers every request, each of which keeps its slot while it is repeated. `last` is what went wrong before.
+    async fn serve(&self, held: &mut Held, mut left: Vec<(usize, Request)>, mut last: Option<String>) {
         let place = self.connector.place();
         let mut pause = FIRST_PAUSE;
-        let mut last: Option<String> = None;
-        // A request keeps its slot while it is repeated.
-        let mut left: Vec<(usize, Request)> =
-            batch.into_iter().enumerate().map(|(at, request)| (self.slots + at, request)).collect();
         loop {
             let now = Instant::now();
             let (on_time, late): (Vec<_>, Vec<_>) = left.into_iter().partition(|(_, request)| request.deadline > now);
@@ -175,20 +260,29 @@ impl Lane {
             broken => {
                 let said = match broken {
                     Ok(Ok(_)) => "the server's answers are out of step".to_owned(),
-                    Ok(Err(error)) => words(&error),
+                    Ok(Err(said)) => said,
                     Err(_) => "the server does not answer".to_owned(),
                 };
-                held.broken = connection.number();
-                held.connection = None;
+                held.give_up();
                 return Ok(Some(said));
             }
         };
+        Ok(self.settle(held, left, answers).await)
+    }
+
+    /// Hands out the answers. Leaves what is to be sent again; says what to wait for before that, if there is anything.
+    async fn settle(
+        &self,
+        held: &mut Held,
+        left: &mut Vec<(usize, Request)>,
+        answers: Vec<RedisResult<Value>>,
+    ) -> Option<String> {
         let (mut said, mut unloaded, mut replaced) = (None, false, false);
         let place = self.connector.place();
-        let mut again = Vec::new();
+        let clustered = self.connector.is_clustered();
         for ((slot, request), answer) in mem::take(left).into_iter().zip(answers) {
             let fault = match answer {
-                Ok(Value::ServerError(error)) => of_answer(&error, place, self.connector.is_clustered()),
+                Ok(Value::ServerError(error)) => of_answer(&error, place, clustered),
                 Ok(value) => {
                     request.send(Ok(value));
                     continue;
@@ -203,23 +297,29 @@ impl Lane {
                 }
                 Fault::NoScript => {
                     unloaded = true;
-                    again.push((slot, request));
+                    left.push((slot, request));
                 }
                 Fault::Passing(words) => {
                     said = Some(words);
-                    again.push((slot, request));
+                    left.push((slot, request));
                 }
             }
         }
-        *left = again;
-        if unloaded {
-            // Bounded by the requests' own time: a server that never answers breaks the next attempt too.
-            let _ = tokio::time::timeout(time.min(ATTEMPT), connection.load()).await;
+        if unloaded && let Some(connection) = held.connection.as_mut() {
+            // A server that never answers breaks the next attempt too.
+            let refused = tokio::time::timeout(ATTEMPT.min(self.within), connection.load()).await.ok().flatten();
+            if let Some(error) = refused {
+                match of_answer(&error, place, clustered) {
+                    Fault::Final(error) => left.drain(..).for_each(|(_, request)| request.send(Err(error.clone()))),
+                    Fault::Passing(words) => said = Some(words),
+                    Fault::NoScript => {}
+                }
+            }
         }
         if replaced {
             held.connection = None;
         }
-        Ok(said)
+        said
     }
 }
 

@@ -8,13 +8,15 @@
 //! | `….keys` | sorted set, all scores 0 | the keys, in their order |
 //! | `….made` | sorted set, all scores 0 | creation time (8 bytes) and key |
 //! | `….ends` | sorted set by expiry in ms | creation time (8 bytes) and key of what expires |
+//! | `….spaces` | hash | how many keys each first namespace has; not on a cluster |
 //! | `….notes.<writer>` | hash | outcomes of a writer's last fenced writes; gone after 15 minutes |
 //!
 //! A single server has the one tag `*`. On a cluster a key's tag is its first namespace: `+name`, or `=` and its bytes
-//! in hex where it holds a brace; keys in no namespace share `-`. `<key_prefix>{tags}` is a sorted set of the first
-//! namespaces that were ever written to.
+//! in hex where it holds a brace; keys in no namespace share `-`. There `<key_prefix>{tags}` is a sorted set of the
+//! first namespaces that hold keys, or held some within the last hour, and `<key_prefix>{tags}.entered` of when each was
+//! entered last, in seconds by the server's clock.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::engine::{Body, KeyRange, Meta, Record};
@@ -107,9 +109,20 @@ impl Layout {
         Arc::clone(&self.root)
     }
 
+    /// The name of the hash of what the storage holds beside its records.
+    pub(super) fn attributes(&self) -> Vec<u8> {
+        format!("{}{{attributes}}", self.prefix).into_bytes()
+    }
+
     /// The name of the set of first namespaces.
     pub(super) fn tags(&self) -> Vec<u8> {
         format!("{}{{tags}}", self.prefix).into_bytes()
+    }
+
+    /// The names of a script over that set.
+    pub(super) fn tags_heading(&self) -> Vec<Vec<u8>> {
+        let entered = format!("{}{{tags}}.entered", self.prefix).into_bytes();
+        vec![self.tags(), self.tags(), entered]
     }
 
     /// The one tag that holds all of `range`, where there is such a one.
@@ -121,6 +134,18 @@ impl Layout {
         let inside = segment_range(segment);
         let within = range.end.is_some() && range.end <= inside.end;
         within.then(|| self.names_of_segment(segment))
+    }
+
+    /// The places of `keys`, those of one tag together.
+    pub(super) fn grouped(&self, keys: &[Key]) -> Vec<Vec<usize>> {
+        if !self.clustered {
+            return vec![(0..keys.len()).collect()];
+        }
+        let mut groups: BTreeMap<Option<&[u8]>, Vec<usize>> = BTreeMap::new();
+        for (place, key) in keys.iter().enumerate() {
+            groups.entry(first_segment(key.as_bytes())).or_default().push(place);
+        }
+        groups.into_values().collect()
     }
 
     /// The one tag of all `keys`.

@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use redis::{Value, cmd};
 
 use super::errors::unexpected;
-use super::layout::{Names, bounds, decode, decode_head, segment_range, sortable};
+use super::layout::{Names, bounds, decode, decode_head, first_segment, segment_range, sortable};
 use super::request::Work;
 use super::scripts;
 use super::store::Store;
@@ -21,8 +21,9 @@ use crate::memory::SortOrder;
 const STEP: usize = 2_048;
 /// The records of one page take no more than this, in bytes, or are a single one.
 const PAGE_BYTES: usize = 4 * 1024 * 1024;
-/// So many first namespaces are asked at the same time.
-pub(super) const FAN: usize = 32;
+/// So many first namespaces are asked at the same time: for rows, and for figures.
+const FAN: usize = 32;
+pub(super) const WIDE: usize = 256;
 /// So many names are read from a cluster's list of first namespaces at a time.
 const TAGS: usize = 10_000;
 /// So many records are read at a time for rows that were merged.
@@ -70,13 +71,12 @@ impl Store {
         }
         let in_order: Vec<&Arc<Names>> = root.into_iter().chain(segments).collect();
         let mut rows: Vec<Row> = Vec::new();
-        let (mut more, mut behind, mut asked) = (false, 0, 0);
-        for some in in_order.chunks(FAN) {
-            // The keys of a first namespace come behind those of all the ones before it: enough of them is enough.
-            if scan.order.is_by_key() && behind >= limit {
-                break;
-            }
+        let (mut more, mut behind, mut asked, mut fan) = (false, 0, 0, 2);
+        // The keys of a first namespace come behind those of all the ones before it: enough of them is enough.
+        while asked < in_order.len() && !(scan.order.is_by_key() && behind >= limit) {
+            let some: &[_] = in_order.get(asked..in_order.len().min(asked + fan)).unwrap_or_default();
             asked += some.len();
+            fan = if scan.order.is_by_key() { FAN.min(fan * 2) } else { FAN };
             for (page, names) in
                 join_all(some.iter().map(|names| self.first_rows(names, scan, limit))).await.into_iter().zip(some)
             {
@@ -171,10 +171,19 @@ impl Store {
             return Ok(vec![names]);
         }
         let mut segments = BTreeSet::new();
-        let mut low = b"-".to_vec();
+        let mut add = |segment: &[u8]| segments.insert([segment, b"::"].concat());
+        // First namespaces that sort before the range hold keys of it only where the range starts with their name.
+        for end in 0..range.start.len() {
+            let segment = range.start.get(..end).unwrap_or_default();
+            let inside = segment_range(segment);
+            if first_segment(&inside.start) == Some(segment) && !inside.intersect(range.clone()).is_empty() {
+                add(segment);
+            }
+        }
+        let (mut low, high) = bounds(range);
         loop {
             let mut command = cmd("ZRANGEBYLEX");
-            command.arg(self.layout.tags()).arg(low.as_slice()).arg("+").arg("LIMIT").arg(0).arg(TAGS);
+            command.arg(self.layout.tags()).arg(low.as_slice()).arg(high.as_slice()).arg("LIMIT").arg(0).arg(TAGS);
             let Value::Array(found) = self.ask(Work::Command(command), false, true).await? else {
                 return Err(unexpected("a list of namespaces"));
             };
@@ -182,16 +191,15 @@ impl Store {
             for name in found {
                 let Value::BulkString(name) = name else { return Err(unexpected("a list of namespaces")) };
                 low = [b"(", name.as_slice()].concat();
-                segments.insert([name.as_slice(), b"::"].concat());
+                if !segment_range(&name).intersect(range.clone()).is_empty() {
+                    add(&name);
+                }
             }
             if count < TAGS {
                 break;
             }
         }
-        let within = segments.iter().filter_map(|start| start.strip_suffix(b"::")).filter(|segment| {
-            let overlap = segment_range(segment).intersect(range.clone());
-            !overlap.is_empty()
-        });
+        let within = segments.iter().filter_map(|start| start.strip_suffix(b"::"));
         Ok(std::iter::once(self.layout.root())
             .chain(within.map(|segment| self.layout.names_of_segment(segment)))
             .collect())

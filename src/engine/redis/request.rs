@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_channel::oneshot;
-use redis::{Cmd, Value};
+use redis::{Arg, Cmd, Value};
 
 use super::errors::BACKEND;
 use super::scripts::Script;
@@ -25,6 +25,13 @@ pub(super) enum Work {
     },
 }
 
+fn part_len(part: &Arg<&[u8]>) -> usize {
+    match part {
+        Arg::Simple(bytes) => bytes.len(),
+        _ => 0,
+    }
+}
+
 /// One request.
 pub(super) struct Request {
     work: Work,
@@ -41,7 +48,7 @@ impl Request {
     pub(super) fn new(work: Work, writes: bool, within: Duration) -> (Self, oneshot::Receiver<Result<Value>>) {
         let (reply, answer) = oneshot::channel();
         let weight = match &work {
-            Work::Command(_) => 64,
+            Work::Command(command) => command.args_iter().map(|part| part_len(&part) + 16).sum(),
             Work::Script { names, args, .. } => names.iter().chain(args).map(|part| part.len() + 16).sum(),
         };
         let deadline = Instant::now() + within;

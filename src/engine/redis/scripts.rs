@@ -2,6 +2,8 @@
 
 use std::sync::LazyLock;
 
+use redis::{Cmd, cmd};
+
 /// A script, known to the server by its hash.
 pub(super) struct Script {
     code: &'static str,
@@ -10,7 +12,7 @@ pub(super) struct Script {
 
 impl Script {
     /// Its text.
-    pub(super) fn code(&self) -> &'static str {
+    fn code(&self) -> &'static str {
         self.code
     }
 
@@ -21,23 +23,31 @@ impl Script {
 }
 
 macro_rules! scripts {
-    ($($name:ident = $file:literal),* $(,)?) => {
+    ($($name:ident = [$($file:literal),+]),* $(,)?) => {
         $(pub(super) static $name: Script = {
-            const CODE: &str = concat!(include_str!("scripts/common.lua"), include_str!($file));
+            const CODE: &str = concat!($(include_str!($file)),+);
             Script { code: CODE, hash: LazyLock::new(|| redis::Script::new(CODE).get_hash().to_owned()) }
         };)*
 
         /// Every script.
-        pub(super) static ALL: &[&Script] = &[$(&$name),*];
+        static ALL: &[&Script] = &[$(&$name),*];
     };
 }
 
+/// The commands that make every script known.
+pub(super) fn loading() -> impl Iterator<Item = Cmd> {
+    ALL.iter().map(|script| cmd("SCRIPT").arg("LOAD").arg(script.code()).clone())
+}
+
 scripts! {
-    COMMIT = "scripts/commit.lua",
-    SCAN = "scripts/scan.lua",
-    COUNT = "scripts/count.lua",
-    PURGE = "scripts/purge.lua",
-    REMOVE = "scripts/remove.lua",
-    NAMESPACES = "scripts/namespaces.lua",
-    STATS = "scripts/stats.lua",
+    COMMIT = ["scripts/overwrite.lua", "scripts/common.lua", "scripts/commit.lua"],
+    SCAN = ["scripts/common.lua", "scripts/scan.lua"],
+    COUNT = ["scripts/common.lua", "scripts/count.lua"],
+    PURGE = ["scripts/common.lua", "scripts/purge.lua"],
+    REMOVE = ["scripts/common.lua", "scripts/remove.lua"],
+    NAMESPACES = ["scripts/common.lua", "scripts/namespaces.lua"],
+    VERIFY = ["scripts/common.lua", "scripts/verify.lua"],
+    SPACES = ["scripts/common.lua", "scripts/spaces.lua"],
+    REGISTER = ["scripts/common.lua", "scripts/register.lua"],
+    FORGET = ["scripts/common.lua", "scripts/forget.lua"],
 }

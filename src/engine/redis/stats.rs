@@ -7,7 +7,7 @@ use redis::{Value, cmd};
 
 use super::errors::unexpected;
 use super::layout::{Names, bounds};
-use super::listing::FAN;
+use super::listing::WIDE;
 use super::request::Work;
 use super::scripts;
 use super::store::Store;
@@ -21,28 +21,100 @@ const PURGE: usize = 1_000;
 const REMOVE: usize = 50_000;
 /// So many seeks at most are made in one step.
 const SEEKS: usize = 2_000;
+/// Of so many records each is looked for when they are counted: Redis may have evicted it.
+const VERIFIED: usize = 2_000;
+/// Of more, so many are looked for. Where one of them is gone, all are looked for.
+const SAMPLES: usize = 64;
 /// So many records of a range are measured for its size.
-const SAMPLES: usize = 256;
+const MEASURED: usize = 256;
+/// All these are spread over the tags of a cluster; but so many are looked at in each.
+const LEAST_OF_EACH: usize = 2;
+
+/// What a range takes in one tag.
+struct Size {
+    names: Arc<Names>,
+    count: u64,
+    measured: u64,
+    /// Of those that were measured.
+    bytes: u64,
+}
 
 impl Store {
     pub(super) async fn count(self: Arc<Self>, range: KeyRange) -> Result<u64> {
-        let mut count = 0;
-        for tags in self.tags(&range).await?.chunks(FAN) {
-            for one in join_all(tags.iter().map(|names| self.count_of(names, &range))).await {
-                count += one?;
-            }
-        }
-        Ok(count)
+        Ok(self.sizes(&range, SAMPLES).await?.iter().map(|size| size.count).sum())
     }
 
-    async fn count_of(&self, names: &Names, range: &KeyRange) -> Result<u64> {
+    /// As [`Store::stats`], with the number of distinct first segments past `skip` bytes of the keys of a range.
+    pub(super) async fn census(self: Arc<Self>, range: KeyRange, skip: usize) -> Result<(EngineStats, u64)> {
+        if !range.is_all() || skip > 0 {
+            let stats = Arc::clone(&self).stats(range.clone()).await?;
+            return Ok((stats, self.namespaces(range, skip, Some(1)).await?.len() as u64));
+        }
+        let sizes = self.sizes(&range, MEASURED).await?;
+        let stats = self.figures(&sizes).await?;
+        if self.layout.is_clustered() {
+            let held = sizes.iter().filter(|size| size.names.segment.is_some() && size.count > 0);
+            return Ok((stats, held.count() as u64));
+        }
+        match self.list(&scripts::SPACES, &self.layout.root(), Vec::new()).await? {
+            Value::Int(count) => Ok((stats, count.unsigned_abs())),
+            _ => Err(unexpected("a count")),
+        }
+    }
+
+    /// The size of a range in each of its tags. Those of a cluster that are empty are forgotten.
+    async fn sizes(self: &Arc<Self>, range: &KeyRange, samples: usize) -> Result<Vec<Size>> {
+        let tags = self.tags(range).await?;
+        let of_each = |most: usize| (most / tags.len().max(1)).max(LEAST_OF_EACH);
+        let (verified, samples) = (of_each(VERIFIED), of_each(samples));
+        let mut sizes = Vec::with_capacity(tags.len());
+        for some in tags.chunks(WIDE) {
+            for one in join_all(some.iter().map(|names| self.size_of(names, range, verified, samples))).await {
+                sizes.push(one?);
+            }
+        }
+        if range.is_all() {
+            let empty = sizes.iter().filter(|size| size.count == 0 && size.names.segment.is_some());
+            self.forget(empty.map(|size| Arc::clone(&size.names)).collect());
+        }
+        Ok(sizes)
+    }
+
+    /// What has expired is freed first, and what was evicted is taken out of the index.
+    async fn size_of(&self, names: &Arc<Names>, range: &KeyRange, verified: usize, samples: usize) -> Result<Size> {
         let (low, high) = bounds(range);
         loop {
-            let rest = vec![low.clone(), high.clone(), PURGE.to_string().into_bytes()];
-            match self.list(&scripts::COUNT, names, rest).await? {
-                Value::Int(-1) => {}
-                Value::Int(count) => return Ok(count.unsigned_abs()),
+            let rest = vec![
+                low.clone(),
+                high.clone(),
+                PURGE.to_string().into_bytes(),
+                verified.to_string().into_bytes(),
+                samples.to_string().into_bytes(),
+                fastrand::f64().to_string().into_bytes(),
+            ];
+            let Value::Array(figures) = self.list(&scripts::COUNT, names, rest).await? else {
+                return Err(unexpected("a count"));
+            };
+            match figures.as_slice() {
+                [Value::Int(1)] => {}
+                [Value::Int(2)] => self.verify(names, range).await?,
+                [Value::Int(0), Value::Int(count), Value::Int(measured), Value::Int(bytes)] => {
+                    let (count, measured) = (count.unsigned_abs(), measured.unsigned_abs());
+                    return Ok(Size { names: Arc::clone(names), count, measured, bytes: bytes.unsigned_abs() });
+                }
                 _ => return Err(unexpected("a count")),
+            }
+        }
+    }
+
+    /// Looks for every record of a range, in steps, and takes those that are gone out of the index.
+    async fn verify(&self, names: &Names, range: &KeyRange) -> Result<()> {
+        let (mut low, high) = bounds(range);
+        loop {
+            let rest = vec![low, high.clone(), VERIFIED.to_string().into_bytes()];
+            match self.list(&scripts::VERIFY, names, rest).await? {
+                Value::BulkString(next) => low = next,
+                _ => return Ok(()),
             }
         }
     }
@@ -79,7 +151,7 @@ impl Store {
         if max_depth == Some(0) {
             return Ok(all);
         }
-        for tags in self.tags(&range).await?.chunks(FAN) {
+        for tags in self.tags(&range).await?.chunks(WIDE) {
             for found in join_all(tags.iter().map(|names| self.namespaces_of(names, &range, skip, max_depth))).await {
                 all.extend(found?);
             }
@@ -101,7 +173,9 @@ impl Store {
         let mut all = Vec::new();
         let mut before = Vec::new();
         // What has expired is skipped one by one: first it is freed.
-        self.count_of(names, range).await?;
+        while let Value::Array(said) = self.list(&scripts::PURGE, names, vec![PURGE.to_string().into_bytes()]).await?
+            && matches!(said.first(), Some(Value::Int(1)))
+        {}
         loop {
             let rest = vec![
                 low,
@@ -132,16 +206,18 @@ impl Store {
 
     /// Above a few hundred records the bytes are an estimate, from records evenly spread over the range.
     pub(super) async fn stats(self: Arc<Self>, range: KeyRange) -> Result<EngineStats> {
+        let sizes = self.sizes(&range, MEASURED).await?;
+        self.figures(&sizes).await
+    }
+
+    async fn figures(&self, sizes: &[Size]) -> Result<EngineStats> {
         let mut stats = EngineStats::default();
         let mut measured = 0;
-        for tags in self.tags(&range).await?.chunks(FAN) {
-            for one in join_all(tags.iter().map(|names| self.stats_of(names, &range))).await {
-                let (keys, samples, bytes) = one?;
-                stats.keys += keys;
-                measured += samples;
-                let estimate = u128::from(bytes) * u128::from(keys) / u128::from(samples.max(1));
-                stats.bytes = stats.bytes.saturating_add(u64::try_from(estimate).unwrap_or(u64::MAX));
-            }
+        for size in sizes {
+            stats.keys += size.count;
+            measured += size.measured;
+            let estimate = u128::from(size.bytes) * u128::from(size.count) / u128::from(size.measured.max(1));
+            stats.bytes = stats.bytes.saturating_add(u64::try_from(estimate).unwrap_or(u64::MAX));
         }
         stats.extra.push(("measured_keys", to_float(measured)));
         if !self.layout.is_clustered()
@@ -155,21 +231,6 @@ impl Store {
             }
         }
         Ok(stats)
-    }
-
-    async fn stats_of(&self, names: &Names, range: &KeyRange) -> Result<(u64, u64, u64)> {
-        self.count_of(names, range).await?;
-        let (low, high) = bounds(range);
-        let rest = vec![low, high, SAMPLES.to_string().into_bytes()];
-        match self.list(&scripts::STATS, names, rest).await? {
-            Value::Array(figures) => match figures.as_slice() {
-                [Value::Int(keys), Value::Int(samples), Value::Int(bytes)] => {
-                    Ok((keys.unsigned_abs(), samples.unsigned_abs(), bytes.unsigned_abs()))
-                }
-                _ => Err(unexpected("figures")),
-            },
-            _ => Err(unexpected("figures")),
-        }
     }
 
     /// Frees what has expired; on a cluster in the namespaces that this process has written to of late.

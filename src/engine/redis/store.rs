@@ -14,7 +14,7 @@ use super::config::RedisConfig;
 use super::connection::Connector;
 use super::errors::{gone, unexpected};
 use super::lane::Lane;
-use super::layout::{HEAD, Layout, Names, decode, decode_head, first_segment};
+use super::layout::{HEAD, Layout, Names, decode, decode_head};
 use super::request::{Request, Work};
 use super::scripts;
 use super::update::Pending;
@@ -29,10 +29,6 @@ use crate::sync::lock;
 
 /// Requests that send more than this don't hold up small ones.
 const LARGE: usize = 256 * 1024;
-/// How long a first namespace is taken to be in the cluster's list of them.
-const REGISTERED_FOR: Duration = Duration::from_mins(1);
-/// So many first namespaces are remembered to be in the list.
-const REMEMBERED: usize = 100_000;
 
 /// The connections of one process to one server or cluster.
 pub(super) struct Store {
@@ -46,7 +42,7 @@ pub(super) struct Store {
     lanes: Vec<Arc<Lane>>,
     next: AtomicUsize,
     /// When each first namespace was last put into the cluster's list.
-    registered: Mutex<HashMap<Vec<u8>, Instant>>,
+    pub(super) registered: Mutex<HashMap<Vec<u8>, Instant>>,
 }
 
 impl Store {
@@ -163,13 +159,9 @@ impl Store {
         if keys.is_empty() {
             return Answer::ready(Ok(Vec::new()));
         }
-        let mut groups: HashMap<Option<Vec<u8>>, Vec<usize>> = HashMap::new();
-        for (place, key) in keys.iter().enumerate() {
-            let segment = if self.layout.is_clustered() { first_segment(key.as_bytes()) } else { None };
-            groups.entry(segment.map(<[u8]>::to_vec)).or_default().push(place);
-        }
+        let groups = self.layout.grouped(&keys);
         let mut sent = Vec::with_capacity(groups.len());
-        for places in groups.into_values() {
+        for places in groups {
             let mut command = cmd("MGET");
             for key in places.iter().filter_map(|&place| keys.get(place)) {
                 command.arg(self.layout.names_of(key.as_bytes()).record(key.as_bytes()));
@@ -191,35 +183,25 @@ impl Store {
         })
     }
 
-    /// Whether a first namespace was put into the cluster's list of late.
-    pub(super) fn is_registered(&self, segment: &[u8]) -> bool {
-        lock(&self.registered).get(segment).is_some_and(|at| at.elapsed() < REGISTERED_FOR)
-    }
-
-    /// Puts a first namespace into the cluster's list of them, before its first record is written.
-    pub(super) async fn register(&self, names: &Names) -> Result<()> {
-        let Some(segment) = &names.segment else { return Ok(()) };
-        let mut command = cmd("ZADD");
-        command.arg(self.layout.tags()).arg(0).arg(segment.as_slice());
-        self.ask(Work::Command(command), true, false).await?;
-        let mut registered = lock(&self.registered);
-        if registered.len() >= REMEMBERED {
-            registered.clear();
-        }
-        registered.insert(segment.clone(), Instant::now());
-        Ok(())
-    }
-
-    /// The first namespaces that this process has written to of late.
-    pub(super) fn written(&self) -> Vec<Vec<u8>> {
-        lock(&self.registered).keys().cloned().collect()
-    }
-
     /// Has what expires at `at` purged then.
     pub(super) fn expect(&self, at: Option<i64>) {
         if let Some(at) = at {
             let wait = u64::try_from(at.saturating_sub(self.clock.now_ms())).unwrap_or(0);
             janitor::watch(&self.owner, Duration::from_millis(wait));
+        }
+    }
+
+    /// The value of an attribute; the proposed one where it has none. Asked twice it comes to the same.
+    pub(super) async fn attribute(self: Arc<Self>, name: String, proposed: Option<Vec<u8>>) -> Result<Option<Vec<u8>>> {
+        let place = self.layout.attributes();
+        if let Some(proposed) = proposed {
+            let command = cmd("HSETNX").arg(&place).arg(&name).arg(proposed).clone();
+            self.ask(Work::Command(command), false, false).await?;
+        }
+        match self.ask(Work::Command(cmd("HGET").arg(&place).arg(&name).clone()), false, false).await? {
+            Value::Nil => Ok(None),
+            Value::BulkString(bytes) => Ok(Some(bytes)),
+            _ => Err(unexpected("HGET")),
         }
     }
 
@@ -229,6 +211,14 @@ impl Store {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         join_all(self.lanes.iter().map(|lane| lane.disconnect())).await;
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        for lane in &self.lanes {
+            lane.retire();
+        }
     }
 }
 

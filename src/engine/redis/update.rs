@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_channel::oneshot::{self, Sender};
+use futures_util::future::join_all;
 
 use super::errors::{BACKEND, gone};
 use super::store::Store;
@@ -32,8 +33,9 @@ impl Store {
         if keys.is_empty() {
             return Answer::ready(Ok(Vec::new()));
         }
-        if let Err(error) = self.layout.common(keys.iter()) {
-            return Answer::ready(Err(error));
+        let groups = self.layout.grouped(&keys);
+        if groups.len() > 1 {
+            return self.update_groups(&keys, groups, &change);
         }
         let (reply, answer) = oneshot::channel();
         let pending = Pending { change, reply };
@@ -47,6 +49,28 @@ impl Store {
             }
         }
         Answer::later(async move { answer.await.unwrap_or_else(|_| Err(gone())) })
+    }
+
+    /// Keys of several first namespaces of a cluster, each namespace in a step of its own.
+    fn update_groups(
+        self: &Arc<Self>,
+        keys: &[Key],
+        groups: Vec<Vec<usize>>,
+        change: &ChangeFn,
+    ) -> Answer<Result<Vec<Updated>>> {
+        let of_group = |places: &Vec<usize>| {
+            let keys = places.iter().filter_map(|&place| keys.get(place).cloned()).collect();
+            self.update(keys, Arc::clone(change))
+        };
+        let answers: Vec<_> = groups.iter().map(of_group).collect();
+        Answer::later(async move {
+            let mut all = Vec::new();
+            for (places, answer) in groups.into_iter().zip(join_all(answers).await) {
+                all.extend(places.into_iter().zip(answer?));
+            }
+            all.sort_unstable_by_key(|(place, _)| *place);
+            Ok(all.into_iter().map(|(_, updated)| updated).collect())
+        })
     }
 
     /// Does what waits for `keys`, until nothing does.

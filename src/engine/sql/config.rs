@@ -10,7 +10,9 @@ use crate::error::{Error, Result};
 const MAX_TABLE_CHARS: usize = 63;
 /// The table that names every table of ours in a database, with its schema's version.
 pub(super) const SCHEMA_TABLE: &str = "rrag_storage_schema";
-/// The table that counts the rows of every table of ours.
+/// The table of what tables hold beside their records.
+pub(super) const ATTRIBUTES_TABLE: &str = "rrag_storage_attributes";
+/// The table that counts the rows of every table of ours, by their first-level namespace.
 pub(super) const COUNTS_TABLE: &str = "rrag_storage_counts";
 
 /// How a storage on a SQL server is set up. Its `Debug` form shows no password.
@@ -67,7 +69,7 @@ impl SqlConfig {
                 "table must be 1 to {MAX_TABLE_CHARS} letters, digits or underscores, the first no digit, not {table:?}"
             )));
         }
-        if lower == SCHEMA_TABLE || lower == COUNTS_TABLE || lower.starts_with("pg_") {
+        if [SCHEMA_TABLE, COUNTS_TABLE, ATTRIBUTES_TABLE].contains(&lower.as_str()) || lower.starts_with("pg_") {
             return Err(Error::Configuration(format!("table must not be {table:?}: that name is reserved")));
         }
         if self.max_connections == 0 {

@@ -127,6 +127,10 @@ impl Connection {
     }
 
     async fn connect(target: &Target, config: &SqlConfig, tls: Tls) -> Result<Self, sqlx::Error> {
+        if let (Some(path), true) = (&config.root_certificate, tls != Tls::Off) {
+            std::fs::metadata(path)
+                .map_err(|error| sqlx::Error::Tls(format!("the root certificate can't be read: {error}").into()))?;
+        }
         match target.dialect {
             Dialect::Postgres => {
                 let mode = match tls {

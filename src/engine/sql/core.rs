@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use super::config::SqlConfig;
 use super::connection::Connection;
 use super::errors::{Fault, Outcome};
-use super::pool::Pool;
+use super::pool::{Lease, Pool};
 use super::queue::{HasQueue, Queue};
 use super::reads::Read;
 use super::url::Target;
@@ -22,8 +22,10 @@ use crate::error::{Error, Result};
 
 /// Tasks that may be under way at the same time; no limit that is meant to be met.
 const TASKS: u32 = 1 << 28;
-/// Counters of a table: so many writers change its number of rows without waiting for each other.
-const SLOTS: i64 = 32;
+/// How often a process tidies the counters, in milliseconds.
+const TIDY_EVERY_MS: i64 = 600_000;
+/// How long a process rests in between, however untidy they are, in milliseconds.
+const TIDY_PAUSE_MS: i64 = 5_000;
 /// A quick question that takes longer than this part of its time is asked again on another connection.
 const SHARE: u32 = 2;
 
@@ -36,6 +38,8 @@ pub(super) struct Core {
     tasks: Arc<Semaphore>,
     /// When the next record that this process knows of expires, in milliseconds since the Unix epoch.
     next_due: AtomicI64,
+    /// When the counters are to be tidied next, in milliseconds since the Unix epoch.
+    next_tidy: AtomicI64,
 }
 
 impl HasQueue<Read> for Core {
@@ -58,11 +62,12 @@ pub(super) trait Ask: Sync {
     /// Whether it changes anything, in one transaction of its own.
     const WRITES: bool = false;
 
-    fn ask(&self, core: &Core, connection: &mut Connection) -> impl Future<Output = Outcome<Self::Answer>> + Send;
+    fn ask(&self, core: &Core, lease: &mut Lease) -> impl Future<Output = Outcome<Self::Answer>> + Send;
 }
 
 impl Core {
     pub(super) fn new(target: Target, config: SqlConfig, clock: Clock, runtime: Handle) -> Self {
+        let next_tidy = AtomicI64::new(clock.now_ms() + fastrand::i64(TIDY_EVERY_MS / 2..TIDY_EVERY_MS));
         Self {
             pool: Pool::new(target, config),
             clock,
@@ -71,6 +76,7 @@ impl Core {
             writes: Queue::default(),
             tasks: Arc::new(Semaphore::new(TASKS as usize)),
             next_due: AtomicI64::new(i64::MAX),
+            next_tidy,
         }
     }
 
@@ -110,11 +116,6 @@ impl Core {
         Fault::Refused(self.error(Fault::Late, false))
     }
 
-    /// The counter that this transaction uses.
-    pub(super) fn slot() -> i64 {
-        fastrand::i64(0..SLOTS)
-    }
-
     /// Whether `at` is earlier than all expiries that were noted so far; it is noted then.
     pub(super) fn notes_expiry(&self, at: i64) -> bool {
         self.next_due.fetch_min(at, Ordering::Relaxed) > at
@@ -125,13 +126,29 @@ impl Core {
         self.next_due.store(i64::MAX, Ordering::Relaxed);
     }
 
+    /// Whether it is time to tidy the counters; the next time is set then.
+    pub(super) fn tidies(&self) -> bool {
+        let now = self.clock.now_ms();
+        let due = self.next_tidy.load(Ordering::Relaxed);
+        due <= now
+            && self.next_tidy.compare_exchange(due, now + TIDY_EVERY_MS, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// Makes it time to tidy the counters; whether it was not a moment ago.
+    pub(super) fn wants_tidying(&self) -> bool {
+        let now = self.clock.now_ms();
+        let due = self.next_tidy.load(Ordering::Relaxed);
+        let rested = due > now && due < now + TIDY_EVERY_MS - TIDY_PAUSE_MS;
+        rested && self.next_tidy.compare_exchange(due, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
     /// Whether another try may do better, after a pause.
     pub(super) fn passes(&self, fault: &Fault) -> bool {
         match fault {
             // Who never reached the server learns at once that its address is wrong.
             Fault::Unreachable { passing, .. } => *passing && self.pool.was_reached(),
             Fault::Lost(_) | Fault::Undone(_) => true,
-            Fault::Refused(_) | Fault::Unknown(_) | Fault::Late => false,
+            Fault::Refused(_) | Fault::ReadOnly(_) | Fault::Unknown(_) | Fault::Late => false,
         }
     }
 
@@ -150,11 +167,11 @@ impl Core {
                     self.pool.forget_idle();
                     last.take().unwrap_or(Fault::Late)
                 }
-                Err(_) => return Err(self.error(last.unwrap_or(Fault::Late), A::WRITES)),
+                Err(_) => {
+                    self.pool.forget_idle();
+                    return Err(self.error(last.unwrap_or(Fault::Late), A::WRITES));
+                }
             };
-            if matches!(fault, Fault::Lost(_) | Fault::Unreachable { .. }) {
-                self.pool.forget_idle();
-            }
             if !pause.wait(until).await {
                 return Err(self.error(fault, false));
             }
@@ -164,14 +181,17 @@ impl Core {
 
     async fn once<A: Ask>(&self, ask: &A) -> Outcome<A::Answer> {
         let mut lease = self.pool.lend().await?;
-        let answer = ask.ask(self, &mut lease.connection).await;
+        let answer = ask.ask(self, &mut lease).await;
         match &answer {
             Ok(_) => self.pool.keep(lease),
             Err(Fault::Undone(_) | Fault::Refused(_)) => {
                 lease.connection.simple("ROLLBACK").await?;
                 self.pool.keep(lease);
             }
-            Err(_) => drop(lease),
+            Err(_) => {
+                drop(lease);
+                self.pool.forget_idle();
+            }
         }
         answer
     }
@@ -200,9 +220,9 @@ impl Pause {
     }
 }
 
-/// Ends a transaction; where the answer is lost nobody knows how.
-pub(super) async fn commit(connection: &mut Connection) -> Outcome<()> {
-    match connection.simple("COMMIT").await {
+/// Runs `last`, statements of fixed text that each end, and commits; where the answer is lost nobody knows how.
+pub(super) async fn commit(connection: &mut Connection, last: &str) -> Outcome<()> {
+    match connection.simple(&format!("{last}COMMIT")).await {
         Err(Fault::Lost(reason)) => Err(Fault::Unknown(reason)),
         other => other,
     }

@@ -4,6 +4,7 @@
 //! `ANSI_QUOTES` mode), arguments are written `?` and numbered for PostgreSQL. Values are always bound, never formatted;
 //! the table's name is checked by `SqlConfig` and quoted.
 
+use std::fmt::Write;
 use std::time::Duration;
 
 use super::connection::Arg;
@@ -64,6 +65,23 @@ impl Dialect {
             Self::Postgres => postgres::session(timeout),
             Self::Mysql => mysql::session(timeout),
         }
+    }
+
+    /// Bytes as they stand in a statement's text: in hexadecimal digits, among which nothing can hide.
+    pub(super) fn literal(self, bytes: &[u8]) -> String {
+        let (before, after) = match self {
+            Self::Postgres => (r"'\x", "'::bytea"),
+            Self::Mysql => ("x'", "'"),
+        };
+        let mut text = String::with_capacity(before.len() + 2 * bytes.len() + after.len());
+        text.push_str(before);
+        for byte in bytes {
+            for digit in [byte >> 4, byte & 15] {
+                text.push(char::from_digit(digit.into(), 16).unwrap_or('0'));
+            }
+        }
+        text.push_str(after);
+        text
     }
 
     /// Begins a transaction whose reads all show one moment.
@@ -131,12 +149,25 @@ impl Table {
     }
 
     /// Locks the rows under `keys`, which are sorted, in that order, until the transaction ends; where there is none,
-    /// an expired one of version 0 is made first. So every key is held, present or absent.
-    pub(super) fn hold<'a>(&self, keys: &[&'a [u8]]) -> Vec<Statement<'a>> {
-        match self.dialect {
-            Dialect::Postgres => vec![postgres::hold(&self.quoted(), keys)],
-            Dialect::Mysql => mysql::hold(&self.quoted(), keys),
+    /// an expired one of version 0 is made first. So every key is held, present or absent. A statement that ends.
+    pub(super) fn hold(&self, keys: &[&[u8]]) -> String {
+        let (alias, end) = match self.dialect {
+            // A row that is there is locked, and left as it is, since the condition of the update never holds.
+            Dialect::Postgres => {
+                (" AS t", r#" ON CONFLICT ("key") DO UPDATE SET "version" = t."version" WHERE false;"#)
+            }
+            Dialect::Mysql => ("", r#" ON DUPLICATE KEY UPDATE "version" = "version";"#),
+        };
+        let mut text = format!(
+            r#"INSERT INTO {}{alias} ("key", "version", "created_at", "updated_at", "expires_at", "body") VALUES "#,
+            self.quoted()
+        );
+        for (at, key) in keys.iter().enumerate() {
+            let comma = if at > 0 { "," } else { "" };
+            // Writing to a String can't fail.
+            let _ = write!(text, "{comma}({},0,0,0,{LONG_AGO},'')", self.dialect.literal(key));
         }
+        text + end
     }
 
     /// Writes rows whose creation time is settled; counts nothing.

@@ -18,6 +18,8 @@ pub(super) enum Fault {
     Undone(String),
     /// The server refused; nothing happened.
     Refused(Error),
+    /// The server takes no writes, perhaps since another took its place; nothing happened.
+    ReadOnly(Error),
     /// The time was up; what was asked last may have happened or not.
     Late,
 }
@@ -103,7 +105,7 @@ impl Fault {
     /// The failure in words, about the server at `place`. `unknown`: whether what was asked may have happened.
     pub(super) fn into_error(self, place: &str, seconds: f64, unknown: bool) -> Error {
         match self {
-            Self::Refused(error) => error,
+            Self::Refused(error) | Self::ReadOnly(error) => error,
             Self::Unreachable { reason, .. } => Error::Unavailable { what: place.to_owned(), reason },
             Self::Unknown(reason) => Error::Unavailable { what: place.to_owned(), reason: uncertain(&reason) },
             Self::Lost(reason) if unknown => Error::Unavailable { what: place.to_owned(), reason: uncertain(&reason) },
@@ -155,35 +157,34 @@ fn of_server(said: &dyn sqlx::error::DatabaseError, dialect: Dialect) -> Fault {
             "57P01" | "57P02" | "57P03" | "57P05" | "25P03" => {
                 Fault::Unreachable { reason: shown(&code), passing: true }
             }
-            "54000" | "53200" | "22001" => Fault::Refused(refused(
-                dialect,
-                format!(
-                    "a value is larger than the server takes (1 GB at most in PostgreSQL); keep it in an object store (large_values): {}",
-                    shown(&code)
-                ),
-            )),
+            "25006" => Fault::ReadOnly(refused(dialect, shown(&code))),
+            "54000" | "53200" | "22001" => Fault::Refused(too_large(dialect, &shown(&code))),
             _ => Fault::Refused(refused(dialect, shown(&code))),
         },
         Dialect::Mysql => {
             let number = number(said);
             let shown = shown(&number.to_string());
             match number {
-                1205 | 1213 | 1020 => Fault::Undone(shown),
+                // A duplicate: another was first with the same new key.
+                1205 | 1213 | 1020 | 1062 => Fault::Undone(shown),
                 1053 | 1317 | 1927 | 3169 | 4031 => Fault::Unreachable { reason: shown, passing: true },
-                1153 | 1301 => Fault::Refused(too_large(&shown)),
+                1290 | 1792 | 1836 => Fault::ReadOnly(refused(dialect, shown)),
+                1153 | 1301 => Fault::Refused(too_large(dialect, &shown)),
                 _ => Fault::Refused(refused(dialect, shown)),
             }
         }
     }
 }
 
-/// A value past `max_allowed_packet`.
-pub(super) fn too_large(shown: &str) -> Error {
+/// A value that the server does not take.
+pub(super) fn too_large(dialect: Dialect, shown: &str) -> Error {
+    let limit = match dialect {
+        Dialect::Postgres => "PostgreSQL takes (1 GB)",
+        Dialect::Mysql => "the server's max_allowed_packet, which can be raised to 1 GB",
+    };
     refused(
-        Dialect::Mysql,
-        format!(
-            "a value is larger than the server's limit max_allowed_packet; raise it there, or keep large values in an object store (large_values): {shown}"
-        ),
+        dialect,
+        format!("a value is larger than {limit}; keep large values in an object store (large_values): {shown}"),
     )
 }
 

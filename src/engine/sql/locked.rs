@@ -4,18 +4,23 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::connection::Connection;
 use super::core::Core;
+use super::counts::Changes;
 use super::dialect::NewRow;
 use super::errors::{Fault, Outcome};
 use super::plan::{Plan, Wanted};
+use super::pool::Lease;
 use super::queue::Job;
 use super::rows::{self, Found};
-use super::writes::{Done, Lost, Work, commit_minded};
+use super::writes::{Done, Lost, Work, minded};
 use crate::engine::{Commit, Write};
 use crate::error::Result;
 use crate::key::Key;
 
 /// The version of a row that only holds its key.
 const HOLDER: u64 = 0;
+
+/// So many keys are locked in one statement.
+const HELD_AT_A_TIME: usize = 256;
 
 /// What became of a transaction whose end nobody heard of.
 enum Fate {
@@ -30,15 +35,19 @@ enum Fate {
 /// Does a group. On an error the transaction is open still, or the connection is of no use.
 pub(super) async fn run(
     core: &Core,
-    connection: &mut Connection,
+    lease: &mut Lease,
     jobs: &[Work],
     lost: &mut Option<Lost>,
 ) -> Outcome<Vec<Result<Done>>> {
+    let (slot, connection) = (lease.slot(), &mut lease.connection);
     let (all, bodies) = keys_of(jobs);
     let table = &core.pool.table;
     let bytes: Vec<&[u8]> = all.iter().map(|key| key.as_bytes()).collect();
-    connection.simple("BEGIN").await?;
-    rows::run_all(connection, table.hold(&bytes)).await?;
+    let mut begin = "BEGIN;";
+    for bytes in bytes.chunks(HELD_AT_A_TIME) {
+        connection.simple(&format!("{begin}{}", table.hold(bytes))).await?;
+        begin = "";
+    }
     // Not before: what waited long for its keys must not bring back what expired meanwhile.
     let now_ms = core.clock.now_ms();
     let mut found = HashMap::new();
@@ -71,13 +80,13 @@ pub(super) async fn run(
         });
     }
     *lost = None;
-    if write(core, connection, &plan, &found, &held).await? {
+    if let Some(changes) = write(core, connection, &plan, &found, &held).await? {
         let about = Lost {
             wrote: wrote(&plan),
             before: Some(all.iter().map(|&key| (key.clone(), version(&found, key))).collect()),
             done: Some(done.clone()),
         };
-        commit_minded(connection, lost, about).await?;
+        minded(lost, about, changes.commit(connection, table, slot)).await?;
     } else {
         connection.simple("ROLLBACK").await?;
     }
@@ -106,31 +115,34 @@ fn version(found: &HashMap<Key, Found>, key: &Key) -> u64 {
     found.get(key).map_or(HOLDER, |found| found.meta.version)
 }
 
-/// Writes what a plan wants; whether there is anything to commit.
+/// Writes what a plan wants; what it changes in the numbers of rows, `None` where there is nothing to commit.
 async fn write(
     core: &Core,
     connection: &mut Connection,
     plan: &Plan<'_>,
     found: &HashMap<Key, Found>,
     held: &HashMap<Key, Found>,
-) -> Outcome<bool> {
-    let (mut puts, mut removals, mut holders, mut change) = (Vec::new(), Vec::new(), Vec::new(), 0);
+) -> Outcome<Option<Changes>> {
+    let (mut puts, mut removals, mut holders) = (Vec::new(), Vec::new(), Vec::new());
+    let mut changes = Changes::default();
     for (&key, slot) in &plan.slots {
         match &slot.wanted {
             Some(Wanted::Record(meta, body)) => {
                 puts.push(NewRow { key: key.as_bytes(), meta: *meta, body, force_created: true });
-                change += i64::from(!found.contains_key(key));
+                if !found.contains_key(key) {
+                    changes.add(key.as_bytes(), 1);
+                }
             }
             Some(Wanted::Nothing) if found.contains_key(key) => {
                 removals.push(key.as_bytes());
-                change -= 1;
+                changes.add(key.as_bytes(), -1);
             }
             _ if held.contains_key(key) => holders.push(key.as_bytes()),
             _ => {}
         }
     }
     if puts.is_empty() && removals.is_empty() {
-        return Ok(false);
+        return Ok(None);
     }
     let table = &core.pool.table;
     if !puts.is_empty() {
@@ -141,8 +153,7 @@ async fn write(
         removals.sort_unstable();
         rows::run_all(connection, table.remove(&removals)).await?;
     }
-    rows::count_in(connection, table, Core::slot(), change).await?;
-    Ok(true)
+    Ok(Some(changes))
 }
 
 fn wrote(plan: &Plan<'_>) -> Vec<(Key, u64)> {

@@ -9,9 +9,11 @@
 //! 5. Expiry is decided by this process's clock, not by the server's.
 //! 6. A forked child connects anew: its parent's connections are left as they are.
 
+mod attributes;
 mod config;
 mod connection;
 mod core;
+mod counts;
 mod dialect;
 mod errors;
 mod locked;
@@ -37,10 +39,12 @@ use futures_channel::oneshot;
 
 pub use config::SqlConfig;
 
+use self::attributes::Attribute;
 use self::core::{Ask, Core};
+use self::counts::SpaceNames;
 use self::purge::PURGE_EVERY;
 use self::queue::submit;
-use self::ranges::{Count, Ping, RemoveRange, Stats};
+use self::ranges::{Census, Count, Ping, RemoveRange, Stats};
 use self::reads::Read;
 use self::scan::ScanPage;
 use self::url::Target;
@@ -55,6 +59,9 @@ use crate::fork::{self, Generation};
 use crate::janitor;
 use crate::key::Key;
 use crate::sync::lock;
+
+/// The largest body: PostgreSQL takes messages and values, MySQL packets, of a gigabyte at most.
+const MAX_BODY: usize = 1_000_000_000;
 
 /// A store of records on a SQL server. See the module for what holds.
 pub struct SqlEngine {
@@ -157,6 +164,16 @@ impl SqlEngine {
         })
     }
 
+    fn census_of(&self, range: KeyRange) -> Answer<Result<Census>> {
+        let me = self.me.clone();
+        self.ask(Stats(range)).map_ok(move |census| {
+            if let (true, Some(me)) = (census.untidy, me.upgrade()) {
+                me.untidy();
+            }
+            census
+        })
+    }
+
     fn read_keys(&self, keys: Vec<Key>, body: bool) -> Answer<Result<reads::Reading>> {
         self.hand_over(|core| submit(core, Read { keys, body }))
     }
@@ -210,12 +227,16 @@ impl Engine for SqlEngine {
         if batch.writes.is_empty() && batch.checks.is_empty() {
             return Answer::ready(Ok(Commit::Done(smallvec::smallvec![])));
         }
+        let dialect = self.target.dialect;
+        let too_large = |(_, write): &(Key, Write)| matches!(write, Write::Put(record) if record.body.len() > MAX_BODY);
+        if batch.writes.iter().any(too_large) {
+            return Answer::ready(Err(errors::too_large(dialect, &format!("{MAX_BODY} bytes at most"))));
+        }
         let expiry = |(_, write): &(Key, Write)| match write {
             Write::Put(record) => record.meta.expires_at,
             Write::Delete => None,
         };
         let earliest = batch.writes.iter().filter_map(expiry).min();
-        let dialect = self.target.dialect;
         self.hand_over(|core| {
             if let Some(at) = earliest {
                 self.expires(core, at);
@@ -261,6 +282,9 @@ impl Engine for SqlEngine {
     }
 
     fn namespaces(&self, range: KeyRange, skip: usize, max_depth: Option<usize>) -> Answer<Result<Vec<String>>> {
+        if range.is_all() && skip == 0 && max_depth == Some(1) {
+            return self.ask(SpaceNames);
+        }
         self.task(move |core| async move {
             let until = core.deadline();
             spaces::namespaces(&core, &range, skip, max_depth, until).await
@@ -268,7 +292,24 @@ impl Engine for SqlEngine {
     }
 
     fn stats(&self, range: KeyRange) -> Answer<Result<EngineStats>> {
-        self.ask(Stats(range))
+        self.census_of(range).map_ok(|census| census.stats)
+    }
+
+    fn census(&self, range: KeyRange, skip: usize) -> Answer<Result<(EngineStats, u64)>> {
+        let namespaces = (!range.is_all()).then(|| self.namespaces(range.clone(), skip, Some(1)));
+        let figures = self.census_of(range);
+        Answer::later(async move {
+            let census = figures.await?;
+            let listed = match namespaces {
+                Some(namespaces) => namespaces.await?.len() as u64,
+                None => 0,
+            };
+            Ok((census.stats, census.spaces.unwrap_or(listed)))
+        })
+    }
+
+    fn attribute(&self, name: &str, proposed: Option<Vec<u8>>) -> Answer<Result<Option<Vec<u8>>>> {
+        self.ask(Attribute { name: name.to_owned(), proposed })
     }
 
     fn ping(&self) -> Answer<Result<()>> {

@@ -1,10 +1,10 @@
 //! How MySQL and MariaDB spell what is done with many keys: lists, in few lengths, so that few statements are prepared.
 
-use std::fmt::Write;
 use std::time::Duration;
 
 use super::connection::Arg;
-use super::dialect::{LONG_AGO, NewRow, Statement, Table};
+use super::counts;
+use super::dialect::{Dialect, NewRow, Statement, Table};
 
 /// The most rows of one statement: 65,535 arguments are the limit.
 const MOST_ROWS: usize = 512;
@@ -13,6 +13,9 @@ const MOST_KEYS: usize = 16_384;
 /// Bodies of one statement take no more than this, in bytes, or are a single one: well under the smallest
 /// `max_allowed_packet` that servers come with.
 const STATEMENT_BYTES: usize = 2 * 1024 * 1024;
+
+/// A body of more bytes is not written into a statement's text.
+const LITERAL_BYTES: usize = 16 * 1024;
 
 pub(super) fn session(timeout: Duration) -> String {
     let seconds = timeout.as_secs().clamp(1, 1_000_000);
@@ -50,27 +53,6 @@ pub(super) fn among<'a>(start: &str, keys: &[&'a [u8]], now_ms: Option<i64>) -> 
         Statement { text, args }
     };
     keys.chunks(MOST_KEYS).map(one).collect()
-}
-
-pub(super) fn hold<'a>(table: &str, keys: &[&'a [u8]]) -> Vec<Statement<'a>> {
-    let mut rest = keys;
-    parts(keys.len())
-        .map(|part| {
-            let (these, after) = rest.split_at(part);
-            rest = after;
-            let mut text = format!(
-                r#"INSERT INTO {table} ("key", "version", "created_at", "updated_at", "expires_at", "body") VALUES "#
-            );
-            let nothing = LONG_AGO;
-            for at in 0..part {
-                let comma = if at > 0 { "," } else { "" };
-                // Writing to a String can't fail.
-                let _ = write!(text, "{comma}(?,0,0,0,{nothing},'')");
-            }
-            text.push_str(r#" ON DUPLICATE KEY UPDATE "version" = "version""#);
-            Statement { text, args: these.iter().copied().map(Arg::Bytes).collect() }
-        })
-        .collect()
 }
 
 pub(super) fn put<'a>(table: &str, rows: &[NewRow<'a>]) -> Vec<Statement<'a>> {
@@ -135,6 +117,28 @@ pub(super) fn overwrite<'a>(table: &Table, row: &NewRow<'a>, now_ms: i64) -> Sta
         Arg::Bytes(row.key),
     ];
     Statement { text, args }
+}
+
+/// A row with a small body under a key that has none, counted and committed: statements that each end.
+pub(super) fn insert(table: &Table, row: &NewRow<'_>, slot: i64) -> Option<String> {
+    if row.body.len() > LITERAL_BYTES {
+        return None;
+    }
+    let (literal, meta) = (|bytes| Dialect::Mysql.literal(bytes), row.meta);
+    let expires_at = meta.expires_at.map_or_else(|| "NULL".to_owned(), |at| at.to_string());
+    let mut changes = counts::Changes::default();
+    changes.add(row.key, 1);
+    let count = changes.statement(table, slot);
+    Some(format!(
+        r#"BEGIN;INSERT INTO {} ("key", "version", "created_at", "updated_at", "expires_at", "body")
+           VALUES ({},{},{},{},{expires_at},{});{count}"#,
+        table.quoted(),
+        literal(row.key),
+        meta.version.cast_signed(),
+        meta.created_at,
+        meta.updated_at,
+        literal(row.body)
+    ))
 }
 
 #[cfg(test)]

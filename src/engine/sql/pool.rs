@@ -6,8 +6,10 @@
 //!    with the task that waited for it. So nobody reads another's answer.
 //! 2. Lending and giving back ask the server nothing, unless a connection lay idle for long.
 //! 3. At most `max_connections` are open; who finds all lent waits, in turn, until its time is up.
-//! 4. One task at a time sets up the tables, before the first connection is lent.
+//! 4. Connections on loan have different numbers: by them writers keep off each other's counters.
+//! 5. One task at a time sets up the tables, before the first connection is lent.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -27,6 +29,10 @@ use crate::sync::lock;
 const TRUSTED_IDLE: Duration = Duration::from_secs(15);
 /// How long that answer may take.
 const ALIVE_WITHIN: Duration = Duration::from_secs(3);
+/// An attempt to connect may take this part of the timeout: a server that says nothing is asked anew.
+const CONNECT_SHARE: u32 = 3;
+/// Counters of a namespace: so many writers change its number of rows without waiting for each other.
+const SLOTS: usize = 16;
 
 pub(super) struct Pool {
     pub(super) target: Target,
@@ -34,6 +40,7 @@ pub(super) struct Pool {
     pub(super) table: Table,
     permits: Arc<Semaphore>,
     idle: Mutex<Vec<(Connection, Instant)>>,
+    seats: Arc<Seats>,
     ready: OnceCell<()>,
     /// Whether a connection was ever made: then a server that can't be reached is one that will come back.
     reached: AtomicBool,
@@ -43,6 +50,41 @@ pub(super) struct Pool {
 pub(super) struct Lease {
     pub(super) connection: Connection,
     permit: OwnedSemaphorePermit,
+    seat: Seat,
+}
+
+impl Lease {
+    /// The counters that this connection's transactions change.
+    pub(super) fn slot(&self) -> i64 {
+        i64::try_from((self.seat.seats.first + self.seat.number) % SLOTS).unwrap_or(0)
+    }
+}
+
+/// The numbers of the connections on loan, from `first` on, which differs from one process to the next.
+struct Seats {
+    first: usize,
+    taken: Mutex<BTreeSet<usize>>,
+}
+
+/// A number on loan: the lowest that was free.
+struct Seat {
+    number: usize,
+    seats: Arc<Seats>,
+}
+
+impl Seat {
+    fn take(seats: &Arc<Seats>) -> Self {
+        let mut taken = lock(&seats.taken);
+        let number = (0..).zip(taken.iter()).find(|(free, taken)| free != *taken).map_or(taken.len(), |(free, _)| free);
+        taken.insert(number);
+        Self { number, seats: Arc::clone(seats) }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        lock(&self.seats.taken).remove(&self.number);
+    }
 }
 
 impl Pool {
@@ -55,6 +97,7 @@ impl Pool {
             table,
             permits,
             idle: Mutex::default(),
+            seats: Arc::new(Seats { first: fastrand::usize(0..SLOTS), taken: Mutex::default() }),
             ready: OnceCell::new(),
             reached: AtomicBool::new(false),
         }
@@ -71,13 +114,18 @@ impl Pool {
         let permit = self.permit().await?;
         while let Some((mut connection, since)) = self.pop() {
             if since.elapsed() < TRUSTED_IDLE {
-                return Ok(Lease { connection, permit });
+                return Ok(self.lease(connection, permit));
             }
             if let Ok(Ok(())) = timeout(ALIVE_WITHIN, connection.simple("SELECT 1")).await {
-                return Ok(Lease { connection, permit });
+                return Ok(self.lease(connection, permit));
             }
         }
-        Ok(Lease { connection: self.connect().await?, permit })
+        let connection = self.connect().await?;
+        Ok(self.lease(connection, permit))
+    }
+
+    fn lease(&self, connection: Connection, permit: OwnedSemaphorePermit) -> Lease {
+        Lease { connection, permit, seat: Seat::take(&self.seats) }
     }
 
     fn pop(&self) -> Option<(Connection, Instant)> {
@@ -90,7 +138,12 @@ impl Pool {
     }
 
     async fn connect(&self) -> Outcome<Connection> {
-        let connection = Connection::open(&self.target, &self.config).await?;
+        let patience = self.config.connection_timeout / CONNECT_SHARE;
+        let opened = timeout(patience, Connection::open(&self.target, &self.config)).await;
+        let connection = opened.map_err(|_| Fault::Unreachable {
+            reason: format!("an attempt to connect got no answer within {:.1} s", patience.as_secs_f64()),
+            passing: true,
+        })??;
         self.reached.store(true, Ordering::Relaxed);
         Ok(connection)
     }
@@ -99,15 +152,15 @@ impl Pool {
         let permit = self.permit().await?;
         let mut connection = self.connect().await?;
         schema::ensure(&mut connection, &self.table, &self.target.place(), self.config.connection_timeout).await?;
-        self.keep(Lease { connection, permit });
+        self.keep(self.lease(connection, permit));
         Ok(())
     }
 
     /// Takes a connection back whose last statement was answered in full, with no transaction open.
     pub(super) fn keep(&self, lease: Lease) {
-        let Lease { connection, permit } = lease;
+        let Lease { connection, permit, seat } = lease;
         lock(&self.idle).push((connection, Instant::now()));
-        drop(permit);
+        drop((seat, permit));
     }
 
     /// Drops every idle connection: the server they lead to went away.

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::config::COUNTS_TABLE;
 use super::connection::Arg;
-use super::dialect::{LONG_AGO, NewRow, Statement, Table};
+use super::counts::space_of;
+use super::dialect::{Dialect, NewRow, Statement, Table};
 
 /// Bodies of one statement take no more than this, in bytes, or are a single one: a message holds 1 GB at most.
 const STATEMENT_BYTES: usize = 64 * 1024 * 1024;
@@ -14,9 +15,9 @@ const STATEMENT_BYTES: usize = 64 * 1024 * 1024;
 pub(super) fn session(timeout: Duration) -> String {
     let ms = timeout.as_millis().clamp(1, 2_000_000_000);
     format!(
-        "SET enable_seqscan = off; SET jit = off; SET max_parallel_workers_per_gather = 0; SET lock_timeout = {ms}; SET bytea_output = 'hex'; \
+        "SET enable_seqscan = off; SET jit = off; SET max_parallel_workers_per_gather = 0; SET lock_timeout = {ms}; SET idle_in_transaction_session_timeout = {ms}; SET bytea_output = 'hex'; \
          SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = off; \
-         SET synchronous_commit = on"
+         SET synchronous_commit = on; SET standard_conforming_strings = on"
     )
 }
 
@@ -33,16 +34,6 @@ pub(super) fn among<'a>(start: &str, keys: &[&'a [u8]], now_ms: Option<i64>) -> 
         },
         None => Statement { text: format!("{start} {which}"), args: vec![key] },
     }
-}
-
-pub(super) fn hold<'a>(table: &str, keys: &[&'a [u8]]) -> Statement<'a> {
-    // A row that is there is locked, and left as it is, since the condition of the update never holds.
-    let text = format!(
-        r#"INSERT INTO {table} AS t ("key", "version", "created_at", "updated_at", "expires_at", "body")
-           SELECT i.k, 0, 0, 0, $2, ''::bytea FROM unnest($1::bytea[]) AS i(k)
-           ON CONFLICT ("key") DO UPDATE SET "version" = t."version" WHERE false"#
-    );
-    Statement { text, args: vec![Arg::ManyBytes(keys.to_vec()), Arg::Int(LONG_AGO)] }
 }
 
 fn row_args<'a>(rows: &[NewRow<'a>]) -> Vec<Arg<'a>> {
@@ -85,7 +76,7 @@ pub(super) fn put<'a>(table: &str, rows: &[NewRow<'a>]) -> Vec<Statement<'a>> {
 /// row; 1: an expired one; less: none). The column `met` carries the answer out, and on the way in whether the
 /// creation time is forced.
 pub(super) fn put_and_count<'a>(table: &'a Table, rows: &[NewRow<'a>], now_ms: i64, slot: i64) -> Statement<'a> {
-    let t = table.quoted();
+    let (t, space) = (table.quoted(), space_of("k", Dialect::Postgres));
     let text = format!(
         r#"WITH put AS (
                INSERT INTO {t} AS t ("key", "version", "created_at", "updated_at", "expires_at", "body", "met")
@@ -100,9 +91,9 @@ pub(super) fn put_and_count<'a>(table: &'a Table, rows: &[NewRow<'a>], now_ms: i
                    "expires_at" = excluded."expires_at", "body" = excluded."body"
                RETURNING t."key" AS k, t."met"::int8 AS met
            ), counted AS (
-               INSERT INTO "{COUNTS_TABLE}" AS c ("name", "slot", "n")
-               SELECT $9, $10, count(*) FROM put WHERE met < 1 HAVING count(*) > 0
-               ON CONFLICT ("name", "slot") DO UPDATE SET "n" = c."n" + excluded."n"
+               INSERT INTO "{COUNTS_TABLE}" AS c ("name", "space", "slot", "n")
+               SELECT $9, {space}, $10, count(*) FROM put WHERE met < 1 GROUP BY 2 ORDER BY 2
+               ON CONFLICT ("name", "slot", "space") DO UPDATE SET "n" = c."n" + excluded."n"
            )
            SELECT k, met FROM put"#
     );
@@ -115,7 +106,7 @@ pub(super) fn put_and_count<'a>(table: &'a Table, rows: &[NewRow<'a>], now_ms: i
 /// Deletes the rows under `keys`, which are sorted, and counts them, in one statement: of each that was there, its key
 /// and whether it was live (2) or expired (1).
 pub(super) fn remove_and_count<'a>(table: &'a Table, keys: &[&'a [u8]], now_ms: i64, slot: i64) -> Statement<'a> {
-    let t = table.quoted();
+    let (t, space) = (table.quoted(), space_of("k", Dialect::Postgres));
     let text = format!(
         r#"WITH held AS (
                SELECT "key" AS k FROM {t} WHERE "key" = ANY($1) ORDER BY "key" FOR UPDATE
@@ -123,9 +114,9 @@ pub(super) fn remove_and_count<'a>(table: &'a Table, keys: &[&'a [u8]], now_ms: 
                DELETE FROM {t} AS t USING held WHERE t."key" = held.k
                RETURNING t."key" AS k, CASE WHEN t."expires_at" <= $2 THEN 1::int8 ELSE 2::int8 END AS met
            ), counted AS (
-               INSERT INTO "{COUNTS_TABLE}" AS c ("name", "slot", "n")
-               SELECT $3, $4, -count(*) FROM gone HAVING count(*) > 0
-               ON CONFLICT ("name", "slot") DO UPDATE SET "n" = c."n" + excluded."n"
+               INSERT INTO "{COUNTS_TABLE}" AS c ("name", "space", "slot", "n")
+               SELECT $3, {space}, $4, -count(*) FROM gone GROUP BY 2 ORDER BY 2
+               ON CONFLICT ("name", "slot", "space") DO UPDATE SET "n" = c."n" + excluded."n"
            )
            SELECT k, met FROM gone"#
     );

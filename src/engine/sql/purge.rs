@@ -4,11 +4,13 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::SqlEngine;
-use super::connection::{Arg, Connection};
-use super::core::{Ask, Core, commit};
+use super::connection::Arg;
+use super::core::{Ask, Core};
+use super::counts::{Changes, Tidy};
 use super::dialect::Dialect;
 use super::errors::Outcome;
-use super::rows::count_in;
+use super::pool::Lease;
+use super::rows::run_all;
 use crate::fork;
 use crate::janitor::{self, Purge};
 use crate::sync::lock;
@@ -16,7 +18,7 @@ use crate::sync::lock;
 /// How often other processes' expiring records are looked for.
 pub(super) const PURGE_EVERY: Duration = Duration::from_mins(1);
 /// Expired records that one transaction deletes at most.
-const PURGE_ROWS: i64 = 500;
+const PURGE_ROWS: usize = 500;
 
 impl SqlEngine {
     pub(super) fn purger(&self) -> Weak<dyn Purge> {
@@ -28,6 +30,16 @@ impl SqlEngine {
         if core.notes_expiry(at) {
             let wait = Duration::from_millis(u64::try_from(at.saturating_sub(self.clock.now_ms())).unwrap_or(0));
             janitor::watch(&self.purger(), wait);
+        }
+    }
+
+    /// Has the counters tidied soon, where they weren't a moment ago.
+    pub(super) fn untidy(&self) {
+        let _gate = fork::enter();
+        if let Ok(core) = self.core()
+            && core.wants_tidying()
+        {
+            janitor::watch(&self.purger(), Duration::ZERO);
         }
     }
 }
@@ -49,8 +61,11 @@ impl Purge for SqlEngine {
                     if let (Some(at), Some(me)) = (next, me.upgrade()) {
                         me.expires(&theirs, at);
                     }
-                    return;
+                    break;
                 }
+            }
+            if theirs.tidies() {
+                while let Ok(true) = theirs.ask(&Tidy, theirs.deadline()).await {}
             }
         });
         Some(PURGE_EVERY)
@@ -64,29 +79,27 @@ impl Ask for PurgeSome {
     type Answer = (bool, Option<i64>);
     const WRITES: bool = true;
 
-    async fn ask(&self, core: &Core, connection: &mut Connection) -> Outcome<Self::Answer> {
-        let (table, t) = (&core.pool.table, core.pool.table.quoted());
-        let now = core.clock.now_ms();
-        let (text, args) = match table.dialect {
-            // Looked at again when it is locked: it may have been written anew.
-            Dialect::Postgres => (
-                format!(
-                    r#"DELETE FROM {t} WHERE "expires_at" <= ? AND "key" IN (SELECT "key" FROM {t}
-                       WHERE "expires_at" <= ? ORDER BY "expires_at" LIMIT {PURGE_ROWS} FOR UPDATE SKIP LOCKED)"#
-                ),
-                vec![Arg::Int(now), Arg::Int(now)],
-            ),
-            Dialect::Mysql => (
-                format!(r#"DELETE FROM {t} WHERE "expires_at" <= ? ORDER BY "expires_at" LIMIT {PURGE_ROWS}"#),
-                vec![Arg::Int(now)],
-            ),
-        };
+    async fn ask(&self, core: &Core, lease: &mut Lease) -> Outcome<Self::Answer> {
+        let (table, t, slot) = (&core.pool.table, core.pool.table.quoted(), lease.slot());
+        let (connection, now) = (&mut lease.connection, core.clock.now_ms());
+        // Locked as they are looked at: none of them is written anew before it goes.
+        let skip = if table.dialect == Dialect::Postgres { "SKIP LOCKED" } else { "" };
+        let text = format!(
+            r#"SELECT "key" FROM {t} WHERE "expires_at" <= ? ORDER BY "expires_at" LIMIT {PURGE_ROWS} FOR UPDATE {skip}"#
+        );
         connection.simple("BEGIN").await?;
-        let gone = i64::try_from(connection.run(table.statement(&text, args)).await?.rows).unwrap_or(0);
-        count_in(connection, table, Core::slot(), -gone).await?;
-        commit(connection).await?;
+        let rows = connection.rows(table.statement(&text, vec![Arg::Int(now)])).await?;
+        let keys = rows.iter().map(|row| row.bytes(0)).collect::<Outcome<Vec<&[u8]>>>()?;
+        let mut changes = Changes::default();
+        for key in &keys {
+            changes.add(key, -1);
+        }
+        if !keys.is_empty() {
+            run_all(connection, table.remove(&keys)).await?;
+        }
+        changes.commit(connection, table, slot).await?;
         let text = format!(r#"SELECT MIN("expires_at") FROM {t} WHERE "expires_at" > ?"#);
         let next = connection.row(table.statement(&text, vec![Arg::Int(now)])).await?.maybe(0)?;
-        Ok((gone >= PURGE_ROWS, next))
+        Ok((keys.len() >= PURGE_ROWS, next))
     }
 }

@@ -4,9 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use tokio::time::Instant;
 
-use super::connection::Connection;
 use super::core::{Ask, Core};
 use super::errors::Outcome;
+use super::pool::Lease;
 use super::queue::Job;
 use super::rows::{self, Found};
 use crate::engine::{Meta, Record};
@@ -52,7 +52,8 @@ impl Ask for Group<'_> {
     type Answer = HashMap<Key, Found>;
     const QUICK: bool = true;
 
-    async fn ask(&self, core: &Core, connection: &mut Connection) -> Outcome<Self::Answer> {
+    async fn ask(&self, core: &Core, lease: &mut Lease) -> Outcome<Self::Answer> {
+        let connection = &mut lease.connection;
         let now_ms = core.clock.now_ms();
         let mut found = HashMap::new();
         let table = &core.pool.table;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::connection::{Connection, SqlRow};
-use super::dialect::{Statement, Table};
+use super::dialect::Statement;
 use super::errors::Outcome;
 use crate::engine::{Body, Meta};
 use crate::key::Key;
@@ -51,23 +51,4 @@ pub(super) async fn run_all(connection: &mut Connection, statements: Vec<Stateme
         rows += connection.run(statement).await?.rows;
     }
     Ok(rows)
-}
-
-/// Adds to the number of rows of a table, in the transaction that changes it and as its last lock: whoever holds a
-/// counter waits for nobody.
-pub(super) async fn count_in(connection: &mut Connection, table: &Table, slot: i64, by: i64) -> Outcome<()> {
-    use super::config::COUNTS_TABLE;
-    use super::connection::Arg;
-    use super::dialect::Dialect;
-    if by == 0 {
-        return Ok(());
-    }
-    let end = match table.dialect {
-        Dialect::Postgres => r#"ON CONFLICT ("name", "slot") DO UPDATE SET "n" = c."n" + excluded."n""#,
-        Dialect::Mysql => r#"ON DUPLICATE KEY UPDATE "n" = "n" + VALUES("n")"#,
-    };
-    let alias = if table.dialect == Dialect::Postgres { "AS c " } else { "" };
-    let text = format!(r#"INSERT INTO "{COUNTS_TABLE}" {alias}("name", "slot", "n") VALUES (?, ?, ?) {end}"#);
-    let args = vec![Arg::Text(&table.name), Arg::Int(slot), Arg::Int(by)];
-    connection.run(table.statement(&text, args)).await.map(drop)
 }

@@ -1,9 +1,10 @@
 //! Listings, page by page, and namespaces.
 
-use super::connection::{Arg, Connection};
+use super::connection::Arg;
 use super::core::{Ask, Core};
 use super::dialect::{Dialect, LIVE, META, Statement, Table};
 use super::errors::Outcome;
+use super::pool::Lease;
 use super::ranges::within;
 use super::rows;
 use crate::engine::{KeyRange, Page, Record, Row, Scan};
@@ -19,9 +20,9 @@ pub(super) struct ScanPage(pub(super) Scan);
 impl Ask for ScanPage {
     type Answer = Page;
 
-    async fn ask(&self, core: &Core, connection: &mut Connection) -> Outcome<Page> {
+    async fn ask(&self, core: &Core, lease: &mut Lease) -> Outcome<Page> {
         let scan = &self.0;
-        let found = connection.rows(page(&core.pool.table, scan, core.clock.now_ms())).await?;
+        let found = lease.connection.rows(page(&core.pool.table, scan, core.clock.now_ms())).await?;
         let mut page = Page { more: found.len() >= scan.limit.max(1), rows: Vec::with_capacity(found.len()) };
         let mut bytes = 0;
         for found in &found {
@@ -100,7 +101,7 @@ pub(super) struct KeysFrom<'r> {
 impl Ask for KeysFrom<'_> {
     type Answer = Vec<Vec<u8>>;
 
-    async fn ask(&self, core: &Core, connection: &mut Connection) -> Outcome<Self::Answer> {
+    async fn ask(&self, core: &Core, lease: &mut Lease) -> Outcome<Self::Answer> {
         let table = &core.pool.table;
         let (condition, mut args) = within(self.range);
         args.extend([Arg::Bytes(&self.from), Arg::Int(core.clock.now_ms())]);
@@ -108,7 +109,7 @@ impl Ask for KeysFrom<'_> {
         let text = format!(
             r#"SELECT "key" FROM {t} WHERE {condition} AND "key" >= ? AND {LIVE} ORDER BY "key" LIMIT {limit}"#
         );
-        let rows = connection.rows(table.statement(&text, args)).await?;
+        let rows = lease.connection.rows(table.statement(&text, args)).await?;
         rows.iter().map(|row| row.bytes(0).map(<[u8]>::to_vec)).collect()
     }
 }
@@ -123,7 +124,7 @@ pub(super) struct Heads<'r> {
 impl Ask for Heads<'_> {
     type Answer = Vec<Vec<u8>>;
 
-    async fn ask(&self, core: &Core, connection: &mut Connection) -> Outcome<Self::Answer> {
+    async fn ask(&self, core: &Core, lease: &mut Lease) -> Outcome<Self::Answer> {
         let table = &core.pool.table;
         let t = table.quoted();
         let (condition, first) = within(self.range);
@@ -153,7 +154,7 @@ impl Ask for Heads<'_> {
         args.push(now.clone());
         args.extend(first);
         args.push(now);
-        let rows = connection.rows(table.statement(&text, args)).await?;
+        let rows = lease.connection.rows(table.statement(&text, args)).await?;
         rows.iter().map(|row| row.bytes(0).map(<[u8]>::to_vec)).collect()
     }
 }

@@ -1,12 +1,11 @@
 //! The tables of a storage and their version.
 //!
 //! `rrag_storage_schema` names each of our tables in the database with the version of its schema. `rrag_storage_counts`
-//! holds how many rows each has, spread over slots so that writers don't wait for each other: a count is the sum. Both
-//! are shared by all tables of ours. They are made and migrated by one process at a time, under a lock of the server.
+//! holds how many rows each has in each first-level namespace: see `counts`. Both are shared by all tables of ours. They are made and migrated by one process at a time, under a lock of the server.
 
 use std::time::Duration;
 
-use super::config::{COUNTS_TABLE, SCHEMA_TABLE};
+use super::config::{ATTRIBUTES_TABLE, COUNTS_TABLE, SCHEMA_TABLE};
 use super::connection::{Arg, Connection};
 use super::dialect::{Dialect, Table};
 use super::errors::{Fault, Outcome};
@@ -16,6 +15,8 @@ use crate::error::Error;
 const VERSION: i64 = 1;
 /// The server's lock under which tables are made: PostgreSQL's has a number, MySQL's a name.
 const LOCK: &str = "rrag_storage_schema";
+/// The comment on MySQL's tables of records, by which one that was cut short is known.
+const OURS: &str = "rrag_storage";
 const LOCK_NUMBER: i64 = 0x7272_6167_5f73_746f;
 
 /// Makes the tables where they are missing.
@@ -53,18 +54,24 @@ async fn acquire(connection: &mut Connection, place: &str, patience: Duration) -
     }
 }
 
-/// The version of the table's schema; `None` where it isn't there.
-async fn version(connection: &mut Connection, table: &Table) -> Outcome<Option<i64>> {
-    let here = match connection.dialect() {
-        Dialect::Postgres => "current_schema()",
-        Dialect::Mysql => "DATABASE()",
+/// How many of the tables of these two names there are, but for those with this comment.
+async fn tables(connection: &mut Connection, names: [&str; 2], but: &str) -> Outcome<i64> {
+    let (here, int, comment) = match connection.dialect() {
+        Dialect::Postgres => ("current_schema()", "int8", "''"),
+        Dialect::Mysql => ("DATABASE()", "SIGNED", "table_comment"),
     };
     let text = format!(
-        "SELECT CAST(COUNT(*) AS {}) FROM information_schema.tables WHERE table_schema = {here} AND table_name = ?",
-        if connection.dialect() == Dialect::Postgres { "int8" } else { "SIGNED" }
+        "SELECT CAST(COUNT(*) AS {int}) FROM information_schema.tables
+         WHERE table_schema = {here} AND table_name IN (?, ?) AND {comment} <> ?"
     );
-    let known = connection.row(table.statement(&text, vec![Arg::Text(SCHEMA_TABLE)])).await?;
-    if known.int(0)? == 0 {
+    let args = vec![Arg::Text(names[0]), Arg::Text(names[1]), Arg::Text(but)];
+    let statement = connection.dialect().statement(&text, args);
+    connection.row(statement).await?.int(0)
+}
+
+/// The version of the table's schema; `None` where it isn't there, or isn't ours.
+async fn version(connection: &mut Connection, table: &Table) -> Outcome<Option<i64>> {
+    if tables(connection, [SCHEMA_TABLE, &table.name], "-").await? < 2 {
         return Ok(None);
     }
     let text = format!(r#"SELECT "version" FROM "{SCHEMA_TABLE}" WHERE "name" = ?"#);
@@ -89,8 +96,23 @@ async fn create(connection: &mut Connection, table: &Table, place: &str) -> Outc
         }
         None => {}
     }
+    // One of ours without a version was cut short while it was made.
+    if tables(connection, [&table.name; 2], OURS).await? > 0 {
+        return Err(Fault::Refused(Error::Unavailable {
+            what: place.to_owned(),
+            reason: format!(
+                "the table {} is there and was not made by this library, so it is left alone; name another (table)",
+                table.name
+            ),
+        }));
+    }
     for text in texts(table) {
         connection.simple(&text).await?;
+    }
+    // What is left of a table that was dropped by hand.
+    for of in [SCHEMA_TABLE, COUNTS_TABLE, ATTRIBUTES_TABLE] {
+        let text = format!(r#"DELETE FROM "{of}" WHERE "name" = ?"#);
+        connection.run(table.statement(&text, vec![Arg::Text(&table.name)])).await?;
     }
     let text = format!(r#"INSERT INTO "{SCHEMA_TABLE}" ("name", "version") VALUES (?, ?)"#);
     connection.run(table.statement(&text, vec![Arg::Text(&table.name), Arg::Int(VERSION)])).await?;
@@ -98,7 +120,7 @@ async fn create(connection: &mut Connection, table: &Table, place: &str) -> Outc
 }
 
 /// In MySQL each of these is final at once, so the row that names the version comes last, and each may be there
-/// already from an attempt that was cut short. The records' table itself must not be another program's.
+/// already from an attempt that was cut short.
 fn texts(table: &Table) -> Vec<String> {
     let (t, name) = (table.quoted(), &table.name);
     match table.dialect {
@@ -107,13 +129,17 @@ fn texts(table: &Table) -> Vec<String> {
                 r#"CREATE TABLE IF NOT EXISTS "{SCHEMA_TABLE}" ("name" TEXT PRIMARY KEY, "version" BIGINT NOT NULL)"#
             ),
             format!(
-                r#"CREATE TABLE IF NOT EXISTS "{COUNTS_TABLE}" ("name" TEXT NOT NULL, "slot" BIGINT NOT NULL,
-                   "n" BIGINT NOT NULL, PRIMARY KEY ("name", "slot"))"#
+                r#"CREATE TABLE IF NOT EXISTS "{COUNTS_TABLE}" ("name" TEXT NOT NULL, "space" BYTEA NOT NULL,
+                   "slot" BIGINT NOT NULL, "n" BIGINT NOT NULL, PRIMARY KEY ("name", "slot", "space"))"#
+            ),
+            format!(
+                r#"CREATE TABLE IF NOT EXISTS "{ATTRIBUTES_TABLE}" ("name" TEXT NOT NULL, "attribute" TEXT NOT NULL,
+                   "value" BYTEA NOT NULL, PRIMARY KEY ("name", "attribute"))"#
             ),
             format!(
                 r#"CREATE TABLE {t} ("key" BYTEA PRIMARY KEY, "version" BIGINT NOT NULL, "created_at" BIGINT NOT NULL,
                    "updated_at" BIGINT NOT NULL, "expires_at" BIGINT, "met" SMALLINT NOT NULL DEFAULT 0,
-                   "body" BYTEA NOT NULL)"#
+                   "body" BYTEA NOT NULL) WITH (fillfactor = 90)"#
             ),
             // Bodies are compressed before they come here, or not worth it.
             format!(r#"ALTER TABLE {t} ALTER COLUMN "body" SET STORAGE EXTERNAL"#),
@@ -129,13 +155,19 @@ fn texts(table: &Table) -> Vec<String> {
                 ),
                 format!(
                     r#"CREATE TABLE IF NOT EXISTS "{COUNTS_TABLE}" ("name" VARBINARY(63) NOT NULL,
-                       "slot" BIGINT NOT NULL, "n" BIGINT NOT NULL, PRIMARY KEY ("name", "slot")) {options}"#
+                       "space" VARBINARY(2048) NOT NULL, "slot" BIGINT NOT NULL, "n" BIGINT NOT NULL,
+                       PRIMARY KEY ("name", "slot", "space")) {options}"#
+                ),
+                format!(
+                    r#"CREATE TABLE IF NOT EXISTS "{ATTRIBUTES_TABLE}" ("name" VARBINARY(63) NOT NULL,
+                       "attribute" VARBINARY(255) NOT NULL, "value" LONGBLOB NOT NULL,
+                       PRIMARY KEY ("name", "attribute")) {options}"#
                 ),
                 format!(
                     r#"CREATE TABLE IF NOT EXISTS {t} ("key" VARBINARY(2048) PRIMARY KEY, "version" BIGINT NOT NULL,
                        "created_at" BIGINT NOT NULL, "updated_at" BIGINT NOT NULL, "expires_at" BIGINT,
                        "body" LONGBLOB NOT NULL, KEY "{name}_created" ("created_at", "key"),
-                       KEY "{name}_expires" ("expires_at")) {options} COMMENT = 'rrag_storage'"#
+                       KEY "{name}_expires" ("expires_at")) {options} COMMENT = '{OURS}'"#
                 ),
             ]
         }

@@ -14,10 +14,11 @@ use std::collections::{BTreeSet, HashMap};
 
 use tokio::time::{Instant, timeout_at};
 
-use super::connection::{Connection, SqlRow};
+use super::connection::SqlRow;
 use super::core::{Core, Pause};
 use super::dialect::{Dialect, NewRow};
 use super::errors::{Fault, Outcome};
+use super::pool::Lease;
 use super::queue::Job;
 use super::{locked, mysql, postgres};
 use crate::engine::{Batch, ChangeFn, Commit, NewRecord, Updated, Write};
@@ -102,16 +103,17 @@ async fn together(core: &Core, jobs: &[Work], until: Instant) -> Outcome<Vec<Res
         let fault = match timeout_at(until, once(core, jobs, &mut lost)).await {
             Ok(Ok(done)) => return Ok(done),
             Ok(Err(fault)) => fault,
-            Err(_) => return Err(if lost.is_some() { Fault::Late } else { core.late() }),
+            Err(_) => {
+                // Connections that say nothing are many, where one is.
+                core.pool.forget_idle();
+                return Err(if lost.is_some() { Fault::Late } else { core.late() });
+            }
         };
         if lost.is_none() && !core.passes(&fault) {
             return Err(fault);
         }
         if lost.is_some() && matches!(fault, Fault::Refused(_)) {
             return Err(Fault::Unknown("the server refused to show what became of it".into()));
-        }
-        if matches!(fault, Fault::Lost(_) | Fault::Unknown(_) | Fault::Unreachable { .. }) {
-            core.pool.forget_idle();
         }
         if !pause.wait(until).await {
             return Err(match (lost.is_some(), fault) {
@@ -125,19 +127,18 @@ async fn together(core: &Core, jobs: &[Work], until: Instant) -> Outcome<Vec<Res
 
 async fn once(core: &Core, jobs: &[Work], lost: &mut Option<Lost>) -> Outcome<Vec<Result<Done>>> {
     let mut lease = core.pool.lend().await?;
-    let connection = &mut lease.connection;
     let postgres = core.pool.table.dialect == Dialect::Postgres;
     let removals = if lost.is_none() && postgres { blind_removals(jobs) } else { None };
     let quick = if lost.is_none() { blind_puts(jobs) } else { None };
     let done = match (quick, core.pool.table.dialect) {
-        _ if removals.is_some() => remove(core, connection, jobs, &removals.unwrap_or_default(), lost).await,
-        (Some(rows), Dialect::Postgres) => put(core, connection, jobs, &rows, lost).await,
-        (Some(rows), Dialect::Mysql) if rows.len() == 1 => match overwrite(core, connection, &rows, lost).await {
-            Ok(None) => locked::run(core, connection, jobs, lost).await,
+        _ if removals.is_some() => remove(core, &mut lease, jobs, &removals.unwrap_or_default(), lost).await,
+        (Some(rows), Dialect::Postgres) => put(core, &mut lease, jobs, &rows, lost).await,
+        (Some(rows), Dialect::Mysql) if rows.len() == 1 => match put_one(core, &mut lease, &rows, lost).await {
+            Ok(None) => locked::run(core, &mut lease, jobs, lost).await,
             Ok(Some(done)) => Ok(vec![Ok(done)]),
             Err(fault) => Err(fault),
         },
-        _ => locked::run(core, connection, jobs, lost).await,
+        _ => locked::run(core, &mut lease, jobs, lost).await,
     };
     match &done {
         Ok(_) => core.pool.keep(lease),
@@ -146,7 +147,10 @@ async fn once(core: &Core, jobs: &[Work], lost: &mut Option<Lost>) -> Outcome<Ve
                 core.pool.keep(lease);
             }
         }
-        Err(_) => drop(lease),
+        Err(_) => {
+            drop(lease);
+            core.pool.forget_idle();
+        }
     }
     done
 }
@@ -194,7 +198,11 @@ fn puts_of(rows: &[NewRow<'_>]) -> Lost {
 }
 
 /// Keeps what was asked in mind while its answer is awaited: an answer of the server's settles it.
-async fn minded<T>(lost: &mut Option<Lost>, about: Lost, answer: impl Future<Output = Outcome<T>>) -> Outcome<T> {
+pub(super) async fn minded<T>(
+    lost: &mut Option<Lost>,
+    about: Lost,
+    answer: impl Future<Output = Outcome<T>>,
+) -> Outcome<T> {
     *lost = Some(about);
     let answer = answer.await;
     if !matches!(answer, Err(Fault::Lost(_) | Fault::Unknown(_) | Fault::Late)) {
@@ -206,27 +214,27 @@ async fn minded<T>(lost: &mut Option<Lost>, about: Lost, answer: impl Future<Out
 /// PostgreSQL: puts of different keys in one statement.
 async fn put(
     core: &Core,
-    connection: &mut Connection,
+    lease: &mut Lease,
     jobs: &[Work],
     rows: &[NewRow<'_>],
     lost: &mut Option<Lost>,
 ) -> Outcome<Vec<Result<Done>>> {
-    let statement = postgres::put_and_count(&core.pool.table, rows, core.clock.now_ms(), Core::slot());
-    let answer = minded(lost, puts_of(rows), connection.rows(statement)).await?;
+    let statement = postgres::put_and_count(&core.pool.table, rows, core.clock.now_ms(), lease.slot());
+    let answer = minded(lost, puts_of(rows), lease.connection.rows(statement)).await?;
     answers(jobs, &answer)
 }
 
 /// PostgreSQL: deletions of different keys in one statement.
 async fn remove(
     core: &Core,
-    connection: &mut Connection,
+    lease: &mut Lease,
     jobs: &[Work],
     keys: &[&[u8]],
     lost: &mut Option<Lost>,
 ) -> Outcome<Vec<Result<Done>>> {
-    let statement = postgres::remove_and_count(&core.pool.table, keys, core.clock.now_ms(), Core::slot());
+    let statement = postgres::remove_and_count(&core.pool.table, keys, core.clock.now_ms(), lease.slot());
     let about = Lost { wrote: Vec::new(), before: None, done: None };
-    let answer = minded(lost, about, connection.rows(statement)).await?;
+    let answer = minded(lost, about, lease.connection.rows(statement)).await?;
     answers(jobs, &answer)
 }
 
@@ -245,20 +253,23 @@ fn answers(jobs: &[Work], rows: &[SqlRow]) -> Outcome<Vec<Result<Done>>> {
     Ok(jobs.iter().map(done).collect())
 }
 
-/// MySQL: a lone put over a row that is there, in one statement; `None` where there is none.
-async fn overwrite(
+/// MySQL: a lone put. Over a row that is there it is one statement; a new row is written and counted in one go. `None`
+/// where it must go the long way.
+async fn put_one(
     core: &Core,
-    connection: &mut Connection,
+    lease: &mut Lease,
     rows: &[NewRow<'_>],
     lost: &mut Option<Lost>,
 ) -> Outcome<Option<Done>> {
     let Some(row) = rows.first() else { return Ok(None) };
-    let statement = mysql::overwrite(&core.pool.table, row, core.clock.now_ms());
-    let did = minded(lost, puts_of(rows), connection.run(statement)).await?;
-    Ok((did.rows > 0).then(|| Done::Commit(Commit::Done(smallvec::smallvec![did.told == 2]))))
-}
-
-/// Begins to mind a transaction just before its commit is sent.
-pub(super) async fn commit_minded(connection: &mut Connection, lost: &mut Option<Lost>, about: Lost) -> Outcome<()> {
-    minded(lost, about, super::core::commit(connection)).await
+    let (table, slot) = (&core.pool.table, lease.slot());
+    let statement = mysql::overwrite(table, row, core.clock.now_ms());
+    let did = minded(lost, puts_of(rows), lease.connection.run(statement)).await?;
+    let done = |was_live| Ok(Some(Done::Commit(Commit::Done(smallvec::smallvec![was_live]))));
+    if did.rows > 0 {
+        return done(did.told == 2);
+    }
+    let Some(text) = mysql::insert(table, row, slot) else { return Ok(None) };
+    minded(lost, puts_of(rows), super::core::commit(&mut lease.connection, &text)).await?;
+    done(false)
 }

@@ -80,9 +80,11 @@ impl PyDatabaseStorage {
     }
 
     #[classmethod]
+    #[pyo3(signature = (config, **layers), text_signature = "(config, *, clock=None, compression=None, compression_threshold=1024, encryption_key=None, active_key=None, require_encryption=None, hide_keys=False, large_values=None, large_value_threshold=1_048_576)")]
     fn with_config<'py>(
         class: &Bound<'py, PyType>,
         config: &Bound<'py, PyDatabaseConfig>,
+        layers: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let names = [
             "max_connections",
@@ -92,7 +94,7 @@ impl PyDatabaseStorage {
             "synchronous",
             "root_certificate",
         ];
-        let options = options_of(config, &names)?;
+        let options = options_of(config, &names, layers)?;
         class.call((&config.borrow().connection_string,), Some(&options))
     }
 }

@@ -99,11 +99,13 @@ impl PyInMemoryStorage {
     }
 
     #[classmethod]
+    #[pyo3(signature = (config, **layers), text_signature = "(config, *, clock=None, compression=None, compression_threshold=1024, encryption_key=None, active_key=None, require_encryption=None, hide_keys=False, large_values=None, large_value_threshold=1_048_576)")]
     fn with_config<'py>(
         class: &Bound<'py, PyType>,
         config: &Bound<'py, PyInMemoryConfig>,
+        layers: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let options = options_of(config, &["max_keys", "max_memory_bytes", "eviction"])?;
+        let options = options_of(config, &["max_keys", "max_memory_bytes", "eviction"], layers)?;
         class.call((), Some(&options))
     }
 }

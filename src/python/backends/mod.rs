@@ -39,10 +39,18 @@ fn clock_of(clock: Option<&Bound<'_, PyAny>>) -> PyResult<Clock> {
     }
 }
 
-/// The options that a configuration object holds, as keywords for the constructor.
-fn options_of<'py>(config: &Bound<'py, PyAny>, names: &[&str]) -> PyResult<Bound<'py, PyDict>> {
-    let options = PyDict::new(config.py());
+/// The options that a configuration object holds and `others` beside them, as keywords for the constructor.
+fn options_of<'py>(
+    config: &Bound<'py, PyAny>,
+    names: &[&str],
+    others: Option<&Bound<'py, PyDict>>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let options = others.map_or_else(|| Ok(PyDict::new(config.py())), PyDictMethods::copy)?;
     for name in names {
+        if options.contains(name)? {
+            let message = format!("with_config() takes {name} from the configuration, not as a keyword argument");
+            return Err(PyTypeError::new_err(message));
+        }
         options.set_item(name, config.getattr(*name)?)?;
     }
     Ok(options)

@@ -72,8 +72,13 @@ impl PyRedisStorage {
     }
 
     #[classmethod]
-    fn with_config<'py>(class: &Bound<'py, PyType>, config: &Bound<'py, PyRedisConfig>) -> PyResult<Bound<'py, PyAny>> {
-        let options = options_of(config, &NAMES[1..])?;
+    #[pyo3(signature = (config, **layers), text_signature = "(config, *, clock=None, compression=None, compression_threshold=1024, encryption_key=None, active_key=None, require_encryption=None, hide_keys=False, large_values=None, large_value_threshold=1_048_576)")]
+    fn with_config<'py>(
+        class: &Bound<'py, PyType>,
+        config: &Bound<'py, PyRedisConfig>,
+        layers: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let options = options_of(config, &NAMES[1..], layers)?;
         class.call((&config.borrow().connection_string,), Some(&options))
     }
 }

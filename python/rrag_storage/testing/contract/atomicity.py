@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rrag_storage import MemoryValue, Storage
-from rrag_storage.testing.capabilities import requires
-from rrag_storage.testing.loops import asynchronous, in_threads, run
+from rrag_storage import MemoryValue, Storage, UnsupportedOperationError
+from rrag_storage.testing.capabilities import requires, requires_not
+from rrag_storage.testing.loops import asynchronous, every_case, in_threads, run
 
 from .base import Contract
 
@@ -180,6 +181,54 @@ class Atomicity(Contract):
 
         in_threads(4, count)
         assert storage.sync.get("key") == 100
+
+    @requires_not("spans_namespaces")
+    @asynchronous
+    async def test_a_step_over_several_namespaces_is_refused(self, storage: Storage) -> None:
+        before = {"a::x": 1, "b::x": 2, "c": 3}
+        for key, value in before.items():
+            await storage.set(key, value)
+
+        async def in_a_transaction(first: str, second: str) -> None:
+            async with storage.transaction() as tx:
+                await tx.set(first, 10)
+                await tx.set(second, 10)
+
+        async def that_only_reads_the_second(first: str, second: str) -> None:
+            async with storage.transaction() as tx:
+                await tx.set(first, await tx.get(second))
+
+        async def transacted(first: str, second: str) -> None:
+            await storage.transact(lambda tx: tx.mset({first: 10, second: 10}))
+
+        steps: dict[str, Callable[[str, str], Any]] = {
+            "mset": lambda first, second: storage.mset({first: 10, second: 10}),
+            "mdelete": lambda first, second: storage.mdelete([first, second]),
+            "mget with refresh_ttl": lambda first, second: storage.mget([first, second], refresh_ttl=10),
+            "transaction": in_a_transaction,
+            "transaction with a read": that_only_reads_the_second,
+            "transact": transacted,
+        }
+        with every_case() as case:
+            for name, step in steps.items():
+                for first, second in (("a::x", "b::x"), ("a::x", "c"), ("new::x", "new")):
+                    with case(f"{name} of {first} and {second}"):
+                        with pytest.raises(UnsupportedOperationError, match="namespace"):
+                            await step(first, second)
+                        assert await storage.mget(before) == list(before.values())
+                        assert await storage.keys() == sorted(before)
+                        assert await storage.ttl("a::x") == math.inf
+
+    @requires_not("spans_namespaces")
+    @asynchronous
+    async def test_a_step_within_one_namespace(self, storage: Storage) -> None:
+        for names in (["a::x", "a::y::z"], ["x", "y"], ["::x", "::y"], ["{}::x", "{}::y"]):
+            await storage.mset(dict.fromkeys(names, 1))
+            async with storage.transaction() as tx:
+                for name in names:
+                    assert await tx.increment(name) == 2
+            assert await storage.mget(names) == [2, 2]
+            assert await storage.mdelete(names) == 2
 
     @requires("atomic_mset")
     def test_msets_do_not_mix(self, storage: Storage) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
 from rrag_storage import ManualClock
 from rrag_storage.testing.capabilities import Capabilities
+from rrag_storage.testing.reference import first_namespace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from rrag_storage import Storage
 
@@ -36,3 +37,17 @@ class Contract:
         storage = make_storage()
         yield storage
         storage.sync.close()
+
+    def in_steps(self, keys: Iterable[str]) -> Iterable[list[str]]:
+        """`keys` in lists that the backend writes in one step each, whatever they are written to."""
+        if self.capabilities.spans_namespaces:
+            return [list(keys)]
+        groups: dict[str | None, list[str]] = {}
+        for key in keys:
+            groups.setdefault(first_namespace(key), []).append(key)
+        return groups.values()
+
+    async def fill(self, storage: Storage, pairs: Mapping[str, Any], ttl: float | None = None) -> None:
+        """Sets all `pairs`, in as many steps as the backend needs."""
+        for keys in self.in_steps(pairs):
+            await storage.mset({key: pairs[key] for key in keys}, ttl=ttl)

@@ -69,7 +69,7 @@ class Concurrency(Contract):
                 read_many,
                 walk,
                 lambda key: sync.set(key, [key, thread]),
-                lambda key: sync.mset({key: [key, 1], "shared": ["shared"]}),
+                lambda key: sync.mset({key: [key, 1], f"{key[:2]}::shared": [f"{key[:2]}::shared"]}),
                 lambda key: sync.pop(key),
                 lambda key: sync.delete(key),
                 lambda key: sync.set_if_absent(key, [key], ttl=1_000),

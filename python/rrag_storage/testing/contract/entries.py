@@ -179,7 +179,7 @@ class Entries(Contract):
     @requires("listings")
     @asynchronous
     async def test_stats_count(self, storage: Storage) -> None:
-        await storage.mset({"plain": 1, "users::ada": 2, "users::ada::notes": 3, "docs::a": 4, "::x": 5})
+        await self.fill(storage, {"plain": 1, "users::ada": 2, "users::ada::notes": 3, "docs::a": 4, "::x": 5})
         stats = await storage.stats()
         assert stats.total_keys == 5
         assert stats.namespace_count == 3

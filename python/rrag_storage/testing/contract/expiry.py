@@ -135,8 +135,8 @@ class Expiry(Contract):
     @requires("listings")
     @asynchronous
     async def test_what_has_expired_is_in_no_listing(self, storage: Storage, clock: ManualClock) -> None:
-        await storage.mset({"a::short": 1, "b::short": 1}, ttl=10)
-        await storage.mset({"b::long": 2, "plain": 3})
+        await self.fill(storage, {"a::short": 1, "b::short": 1}, ttl=10)
+        await self.fill(storage, {"b::long": 2, "plain": 3})
         clock.advance(11)
         assert await storage.keys() == ["b::long", "plain"]
         assert await storage.keys(limit=1) == ["b::long"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -58,7 +59,7 @@ class Keys(Contract):
     @requires("listings")
     @asynchronous
     async def test_keys_are_sorted_by_code_point(self, storage: Storage) -> None:
-        await storage.mset(VALUES)
+        await self.fill(storage, VALUES)
         assert await storage.keys() == sorted(VALUES)
         assert [key async for key, _ in storage.items()] == sorted(VALUES)
         assert [entry.key async for entry in storage.entries()] == sorted(VALUES)
@@ -66,7 +67,7 @@ class Keys(Contract):
     @requires("listings")
     @asynchronous
     async def test_a_prefix_is_literal(self, storage: Storage) -> None:
-        await storage.mset(VALUES)
+        await self.fill(storage, VALUES)
         for prefix in [*cases.PREFIXES, *cases.KEYS]:
             wanted = sorted(key for key in VALUES if key.startswith(prefix))
             assert await storage.keys(prefix=prefix) == wanted, prefix
@@ -78,7 +79,7 @@ class Keys(Contract):
         with every_case() as case:
             for prefix in cases.PREFIXES:
                 with case(ascii(prefix)):
-                    await storage.mset(VALUES)
+                    await self.fill(storage, VALUES)
                     left = sorted(key for key in VALUES if not key.startswith(prefix))
                     assert await storage.clear(prefix=prefix) == len(VALUES) - len(left)
                     assert await storage.keys() == left
@@ -87,7 +88,7 @@ class Keys(Contract):
     @requires("listings")
     @asynchronous
     async def test_namespaces_of_odd_keys(self, storage: Storage) -> None:
-        await storage.mset(VALUES)
+        await self.fill(storage, VALUES)
         assert await storage.namespaces() == reference.namespaces(VALUES)
         for prefix in cases.PREFIXES:
             assert await storage.namespaces(prefix) == reference.namespaces(VALUES, prefix), prefix
@@ -101,7 +102,8 @@ class Keys(Contract):
         def check(keys: list[str], data: st.DataObject) -> None:
             sync = storage.sync
             sync.clear()
-            sync.mset({key: key for key in keys})
+            for step in self.in_steps(keys):
+                sync.mset({key: key for key in step})
             assert sync.keys() == sorted(keys)
             assert sync.mget(keys) == keys
             assert sync.namespaces() == reference.namespaces(keys)
@@ -134,7 +136,7 @@ class Keys(Contract):
     @requires("listings")
     @asynchronous
     async def test_an_invalid_key_is_refused(self, storage: Storage) -> None:
-        longest = self.capabilities.max_key_bytes
+        longest = self.capabilities.longest_key_bytes
         with every_case() as case:
             for problem, (key, word) in cases.invalid_keys(longest).items():
                 for name, operation in operations.KEYED.items():
@@ -146,7 +148,7 @@ class Keys(Contract):
                         assert isinstance(refused.value, StorageError)
                         assert refused.value.retryable is False
                         assert len(str(refused.value)) < 5_000
-                        assert word in str(refused.value).replace(",", "")
+                        assert re.search(word, str(refused.value).replace(",", ""))
                         assert await storage.keys() == []
 
     @requires("listings")

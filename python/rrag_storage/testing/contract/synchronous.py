@@ -62,7 +62,7 @@ class Synchronous(Contract):
         assert sync.namespace("n").keys() == ["b", "c"]
         assert sync.pop("n::b") == 1
         assert sync.delete("n::b") is False
-        assert sync.mdelete(["a", "n::b"]) == 1
+        assert sync.mdelete(["a", "missing"]) == 1
         assert sync.clear() == 1
         assert sync.closed is False
         assert sync.close() is None

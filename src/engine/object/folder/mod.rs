@@ -45,12 +45,13 @@ pub(super) struct Folder {
 struct Inner {
     root: PathBuf,
     place: String,
+    within: Duration,
 }
 
 impl Folder {
-    pub(super) fn new(root: PathBuf, place: String, jobs: usize) -> Self {
+    pub(super) fn new(root: PathBuf, place: String, jobs: usize, within: Duration) -> Self {
         let jobs = Arc::new(Semaphore::new(jobs.min(Semaphore::MAX_PERMITS)));
-        Self { inner: Arc::new(Inner { root, place }), jobs }
+        Self { inner: Arc::new(Inner { root, place, within }), jobs }
     }
 
     /// Does `work` on a thread that may wait.
@@ -286,7 +287,7 @@ impl Inner {
             Ok(Some(lock)) => Ok(lock),
             Ok(None) => Err(Fault::Final(Error::Timeout {
                 what: format!("{}: waiting for another process's write", self.place),
-                seconds: 0.0,
+                seconds: self.within.as_secs_f64(),
             })),
             Err(error) if error.kind() == ErrorKind::Unsupported => Err(Fault::Final(Error::Unsupported {
                 backend: super::errors::BACKEND,

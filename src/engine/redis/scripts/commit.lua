@@ -36,7 +36,7 @@ while at <= #ARGV do
       call('DEL', name)
       unlist(key, old)
     else
-      call('ZREM', KEYS[2], key)
+      leave(key)
     end
   else
     local ttl, record = ARGV[at + 2], ARGV[at + 3]
@@ -47,7 +47,7 @@ while at <= #ARGV do
     local expires, entry = expiry(record), created(record) .. key
     if not old or created(old) ~= created(record) then
       if old then unlist(key, old) end
-      call('ZADD', KEYS[2], 0, key)
+      enter(key)
       call('ZADD', KEYS[3], 0, entry)
     elseif expires == NEVER and expiry(old) ~= NEVER then
       call('ZREM', KEYS[4], entry)

@@ -1,4 +1,4 @@
--- What every script starts with.
+-- What every script starts with (that of commits after overwrite.lua).
 --
 -- A record is one string: its format (1 byte), version (8), creation (8), update (8), expiry (8), body. The three times
 -- are big-endian with the sign bit flipped, so that they sort as bytes; an expiry of all ones is none.
@@ -28,11 +28,48 @@ local function head(name)
   return #bytes == HEAD and bytes
 end
 
+-- Keys by first namespace are counted in a hash, on a single server only: a cluster has a tag for each.
+local spaces = string.sub(names, -4) == '{*}:' and string.sub(names, 1, -2) .. '.spaces'
+
+local function space(key, by)
+  local first = spaces and string.find(key, '::', 1, true)
+  if first then
+    local name = string.sub(key, 1, first - 1)
+    if call('HINCRBY', spaces, name, by) <= 0 then call('HDEL', spaces, name) end
+  end
+end
+
+-- Puts a key into the index of keys, KEYS[2], or takes it out.
+local function enter(key)
+  if call('ZADD', KEYS[2], 0, key) == 1 then space(key, 1) end
+end
+local function leave(key)
+  if call('ZREM', KEYS[2], key) == 1 then space(key, -1) end
+end
+
 -- Takes what `record` says about `key` out of the indexes: KEYS[2] by key, KEYS[3] by creation, KEYS[4] by expiry.
 local function unlist(key, record)
-  call('ZREM', KEYS[2], key)
+  leave(key)
   call('ZREM', KEYS[3], created(record) .. key)
   if expiry(record) ~= NEVER then call('ZREM', KEYS[4], created(record) .. key) end
+end
+
+-- Takes out of the index those of `keys` whose record is gone: Redis has evicted it. How many.
+local function verify(keys)
+  local gone = 0
+  for from = 1, #keys, 1000 do
+    local some = {}
+    for at = from, math.min(#keys, from + 999) do some[#some + 1] = names .. keys[at] end
+    if call('EXISTS', unpack(some)) < #some then
+      for at = from, from + #some - 1 do
+        if call('EXISTS', names .. keys[at]) == 0 then
+          leave(keys[at])
+          gone = gone + 1
+        end
+      end
+    end
+  end
+  return gone
 end
 
 -- A fenced write notes its outcome in KEYS[1], a hash of the writer's last ones, so that a repetition does nothing and
@@ -65,7 +102,7 @@ local function purge(most)
     local record = head(names .. key)
     call('ZREM', KEYS[4], entry)
     if not record then
-      call('ZREM', KEYS[2], key)
+      leave(key)
       call('ZREM', KEYS[3], entry)
     elseif created(record) ~= string.sub(entry, 1, 8) then
       call('ZREM', KEYS[3], entry)

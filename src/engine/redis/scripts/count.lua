@@ -1,3 +1,24 @@
--- How many records a range holds (ARGV[5], ARGV[6]); -1 where more must be purged first (at most ARGV[7] now).
-if purge(tonumber(ARGV[7])) then return -1 end
-return call('ZLEXCOUNT', KEYS[2], ARGV[5], ARGV[6])
+-- How many records a range holds (ARGV[5], ARGV[6]), and what they take.
+--
+-- Before that at most ARGV[7] expired ones are freed. Up to ARGV[8] records are each looked for; of more, ARGV[9] are
+-- measured, evenly spread from the part ARGV[10] of a step on.
+-- Returns 0 (or 1 where more must be purged first, 2 where evicted records must be looked for first), the count, how
+-- many were measured, and their bytes, keys included.
+if purge(tonumber(ARGV[7])) then return {1} end
+local low, high = ARGV[5], ARGV[6]
+local count = call('ZLEXCOUNT', KEYS[2], low, high)
+if count <= tonumber(ARGV[8]) then count = count - verify(call('ZRANGEBYLEX', KEYS[2], low, high)) end
+local first = 0
+if low ~= '-' then
+  local below = (string.sub(low, 1, 1) == '[' and '(' or '[') .. string.sub(low, 2)
+  first = call('ZLEXCOUNT', KEYS[2], '-', below)
+end
+local samples, bytes = math.min(count, tonumber(ARGV[9])), 0
+for sample = 0, samples - 1 do
+  local rank = first + math.min(count - 1, math.floor((sample + tonumber(ARGV[10])) * count / samples))
+  local key = call('ZRANGE', KEYS[2], rank, rank)[1]
+  local length = call('STRLEN', names .. key)
+  if length == 0 then return {2} end
+  bytes = bytes + #key + length
+end
+return {0, count, samples, bytes}

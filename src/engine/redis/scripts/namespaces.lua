@@ -15,7 +15,7 @@ while steps > 0 do
   end
   local record = head(names .. key)
   if not record then
-    call('ZREM', KEYS[2], key)
+    leave(key)
   elseif expired(record) then
     low = '(' .. key
   else

@@ -4,18 +4,22 @@ local again = done()
 if again then return again end
 local most, count = tonumber(ARGV[7]), 0
 local members = call('ZRANGEBYLEX', KEYS[2], ARGV[5], ARGV[6], 'LIMIT', 0, most)
-for _, key in ipairs(members) do
-  local record = head(names .. key)
-  if record then
-    if not expired(record) then count = count + 1 end
-    call('UNLINK', names .. key)
-    call('ZREM', KEYS[3], created(record) .. key)
-    if expiry(record) ~= NEVER then call('ZREM', KEYS[4], created(record) .. key) end
+for from = 1, #members, 1000 do
+  local records, made, ends = {}, {}, {}
+  for at = from, math.min(#members, from + 999) do
+    local key = members[at]
+    local record = head(names .. key)
+    if record then
+      if not expired(record) then count = count + 1 end
+      records[#records + 1] = names .. key
+      made[#made + 1] = created(record) .. key
+      if expiry(record) ~= NEVER then ends[#ends + 1] = created(record) .. key end
+    end
+    if spaces then space(key, -1) end
   end
+  if #records > 0 then call('UNLINK', unpack(records)) end
+  if #made > 0 then call('ZREM', KEYS[3], unpack(made)) end
+  if #ends > 0 then call('ZREM', KEYS[4], unpack(ends)) end
 end
-if #members < most then
-  call('ZREMRANGEBYLEX', KEYS[2], ARGV[5], ARGV[6])
-else
-  for _, key in ipairs(members) do call('ZREM', KEYS[2], key) end
-end
+if #members > 0 then call('ZREMRANGEBYLEX', KEYS[2], ARGV[5], '[' .. members[#members]) end
 return note(count .. (#members < most and ' 0' or ' 1'))

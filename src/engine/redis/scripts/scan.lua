@@ -19,7 +19,7 @@ for place, member in ipairs(members) do
   local record
   if whole then record = call('GET', names .. key) else record = head(names .. key) end
   if not record or #record < HEAD or not (by_key or created(record) == string.sub(member, 1, 8)) then
-    call('ZREM', index, member)
+    if by_key then leave(key) else call('ZREM', index, member) end
   elseif not expired(record) then
     rows[#rows + 1] = key
     rows[#rows + 1] = record

@@ -1,0 +1,2 @@
+-- How many first namespaces a single server holds.
+return call('HLEN', spaces)
