@@ -48,7 +48,7 @@ impl Hider {
         fill(secret.as_mut_slice())?;
         let first = engine.attribute(ATTRIBUTE, Some(sealed(secret.as_slice())?)).await?.unwrap_or_default();
         let mut found = open(&first);
-        for id in keys.names() {
+        for id in keys.ids() {
             if found.is_err()
                 && let Some(copy) = engine.attribute(&format!("{ATTRIBUTE}-{id}"), None).await?
             {

@@ -163,10 +163,12 @@ impl KeyRing {
         (&entry.id, &entry.cipher)
     }
 
-    /// Everything that [`Self::find`] finds a key by.
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        let ids = self.keys.iter().map(|entry| entry.id.as_str());
-        ids.chain(self.keys.iter().map(|entry| entry.fingerprint.as_str()))
+    /// The ids by which something that one of the keys seals may name it: what it is called, and its fingerprint.
+    pub(super) fn ids(&self) -> impl Iterator<Item = &str> {
+        let called = self.keys.iter().map(|entry| entry.id.as_str());
+        called.chain(
+            self.keys.iter().filter(|entry| entry.id != entry.fingerprint).map(|entry| entry.fingerprint.as_str()),
+        )
     }
 
     /// The cipher of the key with this id. An id that is a fingerprint finds its key under any name.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use super::compression::{Compression, Dictionary, dictionary_of, unpack};
+use super::dictionaries;
 use super::encryption::{StorageId, payload_context, record_context, seal, unseal};
 use super::hidden::Hider;
 use super::key_ring::fill;
@@ -23,7 +24,7 @@ pub(super) struct State {
     pub(super) layers: Layers,
     id: OnceLock<StorageId>,
     hider: OnceLock<Hider>,
-    pub(super) dictionaries: Mutex<HashMap<u32, Arc<Dictionary>>>,
+    dictionaries: Mutex<HashMap<u32, Arc<Dictionary>>>,
 }
 
 /// A key as it was given, for errors, and as the backend has it, which is what seals are bound to.
@@ -107,13 +108,27 @@ impl State {
             key: String::new(),
             reason: "the storage's id has not 16 bytes".to_owned(),
         })?;
-        self.keep_dictionary(engine, &id).await?;
+        if let Some(Compression::Dictionary { dictionary, .. }) = &self.layers.compression {
+            dictionaries::store(engine, &id, self.layers.keys.as_deref(), dictionary).await?;
+        }
         if let (true, Some(keys)) = (self.layers.hide_keys, &self.layers.keys) {
             let _ = self.hider.set(Hider::load(engine, &id, keys).await?);
         }
         // Two who ask at the same time are told the same. Last: whoever sees it finds all there.
         let _ = self.id.set(id);
         Ok(())
+    }
+
+    async fn dictionary<E: Engine + ?Sized>(&self, engine: &E, id: u32, key: &str) -> Result<Arc<Dictionary>> {
+        if let Some(known) = lock(&self.dictionaries).get(&id) {
+            return Ok(Arc::clone(known));
+        }
+        self.prepare(engine).await?;
+        let keys = self.layers.keys.as_deref();
+        let believes_plain = keys.is_none() || self.layers.allow_unencrypted;
+        let dictionary = Arc::new(dictionaries::load(engine, self.id()?, keys, believes_plain, id, key).await?);
+        lock(&self.dictionaries).insert(id, Arc::clone(&dictionary));
+        Ok(dictionary)
     }
 
     /// Whether `record` is the front's already.
@@ -191,7 +206,7 @@ impl State {
                     self.open_any(name, record)?
                 }
                 Opened::NeedsDictionary(record, id) => {
-                    self.load_dictionary(engine, id, key).await?;
+                    self.dictionary(engine, id, key).await?;
                     self.unpacked(key, record)?
                 }
                 Opened::Elsewhere(meta, pointer) => match self.fetch(engine, name, &pointer).await? {
