@@ -19,7 +19,7 @@ class Capabilities:
         transactions: `transaction()` and `transact()` work; else they raise `UnsupportedOperationError`.
         atomic_mset: Nobody sees an `mset` half done, and a concurrent one never mixes with it.
         spans_namespaces: Keys of several first-level namespaces are written in one step; else what would do that (`mset`,
-            `mdelete`, transactions) raises `UnsupportedOperationError` and changes nothing.
+            transactions) raises `UnsupportedOperationError` and changes nothing, and `mdelete` goes one after the other.
         created_order: Listings sort by creation; else `SortOrder.CREATED_*` raises `UnsupportedOperationError`.
         listings: What a storage holds can be listed, and counted and cleared in part; else `UnsupportedOperationError` is
             raised by what looks for keys: a storage with `hide_keys`.

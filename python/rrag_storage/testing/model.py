@@ -364,9 +364,6 @@ class StorageMachine(RuleBasedStateMachine):
         self.tick()
         view, before = self.view(where)
         stored = [self.model.get(before + key) for key in keys]
-        if refresh is not None and self.refuses(before + key for key in keys):
-            self.assert_refused(lambda: self.answer(view.mget(keys, refresh_ttl=ttl_of(refresh))))
-            refresh = None
         got = self.answer(view.mget(keys, "the default", refresh_ttl=ttl_of(refresh)))
         assert_same(got, [each.value if each else "the default" for each in stored])
         for key in dict.fromkeys(keys):
@@ -385,9 +382,6 @@ class StorageMachine(RuleBasedStateMachine):
     def mdelete(self, where: str, keys: list[str]) -> None:
         """A key named twice counts once."""
         view, before = self.view(where)
-        if self.refuses(before + key for key in keys):
-            self.assert_refused(lambda: self.answer(view.mdelete(keys)))
-            return
         assert self.answer(view.mdelete(keys)) == sum(self.drop(before + key) for key in keys)
 
     @rule(

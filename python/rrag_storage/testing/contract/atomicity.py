@@ -203,8 +203,6 @@ class Atomicity(Contract):
 
         steps: dict[str, Callable[[str, str], Any]] = {
             "mset": lambda first, second: storage.mset({first: 10, second: 10}),
-            "mdelete": lambda first, second: storage.mdelete([first, second]),
-            "mget with refresh_ttl": lambda first, second: storage.mget([first, second], refresh_ttl=10),
             "transaction": in_a_transaction,
             "transaction with a read": that_only_reads_the_second,
             "transact": transacted,
@@ -218,6 +216,17 @@ class Atomicity(Contract):
                         assert await storage.mget(before) == list(before.values())
                         assert await storage.keys() == sorted(before)
                         assert await storage.ttl("a::x") == math.inf
+
+    @requires_not("spans_namespaces")
+    @asynchronous
+    async def test_many_keys_of_several_namespaces_are_deleted_and_refreshed(self, storage: Storage) -> None:
+        for key in ("a::x", "b::x", "b::y", "c"):
+            await storage.set(key, key)
+        assert await storage.mget(["a::x", "missing::x", "c"], refresh_ttl=10) == ["a::x", None, "c"]
+        assert await storage.ttl("a::x") == pytest.approx(10, abs=0.002)
+        assert await storage.ttl("b::x") == math.inf
+        assert await storage.mdelete(["a::x", "b::x", "missing::x", "c", "a::x"]) == 3
+        assert await storage.keys() == ["b::y"]
 
     @requires_not("spans_namespaces")
     @asynchronous
