@@ -44,7 +44,7 @@ pub mod layers {
     }
 
     pub fn offloaded() -> Layers {
-        let large_values = Some(super::in_memory(Arc::new(|engine| super::Layered::plain(engine))));
+        let large_values = Some(super::in_memory(&super::Layered::plain));
         Layers { large_values, large_value_threshold: Some(1), ..Layers::default() }
     }
 
@@ -54,8 +54,6 @@ pub mod layers {
     }
 }
 
-type Over = Arc<dyn Fn(Arc<InMemoryEngine>) -> Arc<Layered<InMemoryEngine>>>;
-
 fn clock() -> Clock {
     Clock::Manual(ManualClock::at(1 << 50))
 }
@@ -64,7 +62,7 @@ fn engine() -> Arc<InMemoryEngine> {
     InMemoryEngine::new(InMemoryLimits { max_keys: None, max_memory_bytes: None, ..InMemoryLimits::default() }, clock())
 }
 
-fn in_memory(over: Over) -> Storage {
+fn in_memory(over: &dyn Fn(Arc<InMemoryEngine>) -> Arc<Layered<InMemoryEngine>>) -> Storage {
     Storage::over(over(engine()), clock()).into_dyn()
 }
 
