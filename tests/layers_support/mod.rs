@@ -44,7 +44,7 @@ pub mod layers {
     }
 
     pub fn offloaded() -> Layers {
-        let large_values = Some(super::in_memory(Arc::new(|engine| super::Layered::plain(engine))));
+        let large_values = Some(super::in_memory());
         Layers { large_values, large_value_threshold: Some(1), ..Layers::default() }
     }
 
@@ -54,8 +54,6 @@ pub mod layers {
     }
 }
 
-type Over = Arc<dyn Fn(Arc<InMemoryEngine>) -> Arc<Layered<InMemoryEngine>>>;
-
 fn clock() -> Clock {
     Clock::Manual(ManualClock::at(1 << 50))
 }
@@ -64,8 +62,8 @@ fn engine() -> Arc<InMemoryEngine> {
     InMemoryEngine::new(InMemoryLimits { max_keys: None, max_memory_bytes: None, ..InMemoryLimits::default() }, clock())
 }
 
-fn in_memory(over: Over) -> Storage {
-    Storage::over(over(engine()), clock()).into_dyn()
+fn in_memory() -> Storage {
+    Storage::over(Layered::plain(engine()), clock()).into_dyn()
 }
 
 /// Values of many kinds and sizes; some shrink.
