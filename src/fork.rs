@@ -5,11 +5,13 @@
 //! gate for that time, and a fork waits at the gate until all of them are out. Invariants:
 //!
 //! 1. Nobody waits for another thread, for Python's lock or for the gate again while holding the gate.
-//! 2. A thread of ours that belongs to another generation does not exist: a child starts its own.
+//! 2. Nobody waits for the gate while holding Python's lock: the thread that forks needs that lock, for what others have
+//!    registered to be run before a fork.
+//! 3. A thread of ours that belongs to another generation does not exist: a child starts its own.
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
 
 use crate::janitor;
 
@@ -37,7 +39,31 @@ pub(crate) fn generation() -> Generation {
 
 /// Holds the gate: no fork happens until the guard is dropped.
 pub(crate) fn enter() -> RwLockReadGuard<'static, ()> {
-    GATE.read().unwrap_or_else(PoisonError::into_inner)
+    loop {
+        match GATE.try_read() {
+            Ok(guard) => return guard,
+            Err(TryLockError::Poisoned(guard)) => return guard.into_inner(),
+            Err(TryLockError::WouldBlock) => {
+                let mut wait = || drop(GATE.read());
+                match WAITER.get() {
+                    Some(waiter) => waiter(&mut wait),
+                    None => wait(),
+                }
+            }
+        }
+    }
+}
+
+/// Runs its argument, which waits for a fork to be over, without the interpreter's lock.
+type Waiter = fn(&mut dyn FnMut());
+
+static WAITER: OnceLock<Waiter> = OnceLock::new();
+
+/// Has whoever waits for the gate wait inside `waiter`.
+#[cfg(feature = "python")]
+pub(crate) fn wait_inside(waiter: Waiter) {
+    // Set once for all; a second module of the process sets the same.
+    let _ = WAITER.set(waiter);
 }
 
 /// To be called before a fork, by the thread that forks: waits until nobody is inside an engine, and lets nobody in.

@@ -38,8 +38,23 @@ fn _after_fork_in_child() {
     crate::fork::after_in_child();
 }
 
+/// Runs `wait` without the interpreter's lock, where this thread holds it.
+fn without_interpreter(wait: &mut dyn FnMut()) {
+    // SAFETY: asks a thread-local state of the interpreter, which every thread may.
+    if unsafe { pyo3::ffi::PyGILState_Check() } == 0 {
+        return wait();
+    }
+    // SAFETY: this thread is attached, `wait` touches no Python object and does not unwind, and the state goes back.
+    unsafe {
+        let state = pyo3::ffi::PyEval_SaveThread();
+        wait();
+        pyo3::ffi::PyEval_RestoreThread(state);
+    }
+}
+
 /// Has Python tell of forks, where the system has them.
 fn watch_forks(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    crate::fork::wait_inside(without_interpreter);
     let py = module.py();
     let Ok(register) = py.import("os")?.getattr("register_at_fork") else { return Ok(()) };
     let hooks = PyDict::new(py);

@@ -47,7 +47,7 @@ mod url;
 mod wire;
 
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 pub use config::RedisConfig;
@@ -242,8 +242,11 @@ impl Engine for RedisEngine {
 
 impl Drop for RedisEngine {
     fn drop(&mut self) {
-        let _gate = fork::enter();
-        // In a forked child: leaves the parent's connections alone.
-        drop(self.state());
+        // Without the gate: whoever lets go last may hold it, or may be about to fork.
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if state.generation != fork::generation() {
+            // In a forked child: the sockets, and the tasks that use them, are the parent's.
+            mem::forget(state.store.take());
+        }
     }
 }
