@@ -210,8 +210,6 @@ class TestRequireEncryption:
         with at(path, **options).sync as storage:
             storage.set("key", "long " * 1000)
             name = store.sync.keys()[0]
-            plain = InMemoryStorage(large_values=InMemoryStorage(), large_value_threshold=10).sync
-            plain.set("key", "other " * 1000)
             store.sync.set(name, bytes([1, 5, 0, 0, 0x65]) + b"other")
             refused(storage, "")
 

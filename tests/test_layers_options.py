@@ -131,7 +131,6 @@ class TestKey:
             Key(bytes(size))
 
     def test_a_passphrase(self) -> None:
-        # From the reference implementation of Argon2: argon2id, v=19, t=3, m=65536, p=4.
         key = Key.from_passphrase("correct horse battery staple", b"0123456789abcdef")
         assert key.export() == Key.from_passphrase("correct horse battery staple", b"0123456789abcdef").export()
         assert key.export() != Key.from_passphrase("correct horse battery staple", b"0123456789abcdeg").export()
