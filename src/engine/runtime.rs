@@ -1,13 +1,15 @@
 //! The threads on which engines over asynchronous drivers work.
 //!
-//! One runtime serves every engine of the process, but for those that move large values, which share another. A forked child gets one of its own: its parent's is left as it is,
-//! neither used nor dropped, because its threads do not exist in the child and its sockets are shared with the parent.
+//! One runtime serves every engine of the process, but for those that move large values, which share another. A forked
+//! child gets one of its own: its parent's is left as it is, neither used nor dropped, because its threads do not exist in
+//! the child and its sockets are shared with the parent.
 
 use std::mem;
 use std::sync::Mutex;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
+use super::tls;
 use crate::error::{Error, Result};
 use crate::fork::{self, Generation};
 use crate::sync::lock;
@@ -42,6 +44,8 @@ fn started(slot: &Slot, threads: usize, name: &str) -> Result<Handle> {
     {
         return Ok(runtime.handle().clone());
     }
+    // Here, in the gate: a child that is forked while a thread is at it could never do it again.
+    tls::install();
     let runtime = Builder::new_multi_thread().worker_threads(threads).thread_name(name).enable_all().build().map_err(
         |error| Error::Unavailable {
             what: "the threads that talk to servers".into(),

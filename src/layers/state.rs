@@ -13,6 +13,7 @@ use super::options::Layers;
 use crate::codec::{Damage, Frame};
 use crate::engine::{Engine, Meta, Record};
 use crate::error::{Error, Result};
+use crate::fork;
 use crate::key::Key;
 use crate::sync::lock;
 
@@ -111,10 +112,17 @@ impl State {
         if let Some(Compression::Dictionary { dictionary, .. }) = &self.layers.compression {
             dictionaries::store(engine, &id, self.layers.keys.as_deref(), dictionary).await?;
         }
-        if let (true, Some(keys)) = (self.layers.hide_keys, &self.layers.keys) {
-            let _ = self.hider.set(Hider::load(engine, &id, keys).await?);
+        let hider = match (self.layers.hide_keys, &self.layers.keys) {
+            (true, Some(keys)) => Some(Hider::load(engine, &id, keys).await?),
+            _ => None,
+        };
+        // In the gate: a child that is forked in the middle of it would wait for its end for ever.
+        let _gate = fork::enter();
+        // Two who ask at the same time are told the same.
+        if let Some(hider) = hider {
+            let _ = self.hider.set(hider);
         }
-        // Two who ask at the same time are told the same. Last: whoever sees it finds all there.
+        // Last: whoever sees it finds all there.
         let _ = self.id.set(id);
         Ok(())
     }

@@ -34,6 +34,13 @@ macro_rules! scripts {
     };
 }
 
+/// Works out every hash. To be called inside the fork gate: a child whose parent was just about to could never.
+pub(super) fn prepare() {
+    for script in ALL {
+        LazyLock::force(&script.hash);
+    }
+}
+
 /// The commands that make every script known.
 pub(super) fn loading() -> impl Iterator<Item = Cmd> {
     ALL.iter().map(|script| cmd("SCRIPT").arg("LOAD").arg(script.code()).clone())

@@ -46,6 +46,7 @@ pub(super) struct Store {
 }
 
 impl Store {
+    /// In the fork gate.
     pub(super) fn new(
         config: &RedisConfig,
         target: Target,
@@ -53,6 +54,7 @@ impl Store {
         runtime: Handle,
         owner: Weak<dyn Purge>,
     ) -> Arc<Self> {
+        scripts::prepare();
         let connector = Arc::new(Connector::new(config, target));
         let within = config.connection_timeout;
         let lane = |number| Lane::new(Arc::clone(&connector), runtime.clone(), within, number);
