@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 pytest.register_assert_rewrite("support", "crash_worker", "process_worker", "server_load")
 
 from servers import KINDS, S3, MariaDB, Places, Postgres, Redis, RedisCluster  # after the registration above
+
+# A job in the background starts with interrupts ignored, and so would every process that a test starts and interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile(
     "suite",
