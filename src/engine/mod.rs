@@ -8,6 +8,7 @@ mod record;
 pub mod in_memory;
 pub(crate) mod namespaces;
 pub mod object;
+mod options;
 pub mod redis;
 pub(crate) mod runtime;
 pub mod sql;

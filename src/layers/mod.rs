@@ -10,6 +10,7 @@
 //!    of them seals it anew.
 //! 4. A committed pointer has its payload: the payload is stored first, and removed only once nothing points to it.
 
+mod attribute;
 mod compression;
 mod dictionaries;
 mod encryption;

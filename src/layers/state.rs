@@ -159,13 +159,12 @@ impl State {
             return Ok(Opened::Plain(record));
         }
         if frame.key_id.is_some() {
-            let Some(id) = self.id.get() else {
-                if self.layers.keys.is_some() {
-                    return Ok(Opened::NeedsId(record));
-                }
-                return Err(unseal(None, &frame, key, &[]).err().unwrap_or_else(|| Damaged::under(key)));
-            };
-            let context = record_context(id, name.stored, &record.meta);
+            let id = self.id.get();
+            if id.is_none() && self.layers.keys.is_some() {
+                return Ok(Opened::NeedsId(record));
+            }
+            // Without keys it is refused, whatever it is bound to.
+            let context = id.map(|id| record_context(id, name.stored, &record.meta)).unwrap_or_default();
             let body = unseal(self.layers.keys.as_deref(), &frame, key, &context)?;
             return Ok(match self.unpacked(key, Record { meta: record.meta, body: body.into() })? {
                 // Behind a sealed pointer nothing but a sealed payload is believed.
@@ -261,7 +260,7 @@ impl State {
     /// `body` compressed, where that is wanted and pays.
     pub(super) fn pack(&self, body: Vec<u8>) -> Vec<u8> {
         match &self.layers.compression {
-            Some(compression) if body.len() >= self.layers.threshold() && is_plain(&body) => {
+            Some(compression) if body.len() >= self.layers.threshold() && Frame::is_plain_body(&body) => {
                 compression.pack(&body).unwrap_or(body)
             }
             _ => body,
@@ -312,16 +311,4 @@ fn not_sealed(key: &str) -> Error {
         key_id: String::new(),
         reason: "it is not encrypted, which this storage requires; require_encryption=False reads it".to_owned(),
     }
-}
-
-struct Damaged;
-
-impl Damaged {
-    fn under(key: &str) -> Error {
-        Error::Corrupted { key: key.to_owned(), reason: "it is sealed in no way that is known".to_owned() }
-    }
-}
-
-fn is_plain(body: &[u8]) -> bool {
-    Frame::is_plain_body(body)
 }

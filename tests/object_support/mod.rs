@@ -1,6 +1,9 @@
 //! A private S3 server for tests, and what the tests of the object store engine share.
 #![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used)]
 
+#[path = "../engine_support/mod.rs"]
+mod engine_support;
+
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write as _};
 use std::net::TcpStream;
@@ -10,8 +13,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rrag_storage::engine::object::{ObjectConfig, ObjectEngine};
-use rrag_storage::engine::{Batch, Change, Check, Commit, Engine, Meta, NewRecord, Record, Updated, Write};
-use rrag_storage::{Answer, Clock, Key, Result};
+use rrag_storage::engine::{Batch, Change, Check, Commit, Engine, NewRecord, Record, Write};
+use rrag_storage::{Clock, Key, Result};
+
+pub use engine_support::*;
 
 pub const BUCKET: &str = "bucket";
 
@@ -128,10 +133,6 @@ pub fn folder(path: &Path) -> Arc<ObjectEngine> {
     ObjectEngine::new(ObjectConfig::new(format!("file://{}", path.display())), Clock::System).unwrap()
 }
 
-pub fn wait<T: Send + 'static>(answer: Answer<T>) -> T {
-    pollster::block_on(answer)
-}
-
 /// Asks until the answer is as wished for, for 20 s.
 pub fn eventually(mut holds: impl FnMut() -> bool) {
     let began = Instant::now();
@@ -139,15 +140,6 @@ pub fn eventually(mut holds: impl FnMut() -> bool) {
         assert!(began.elapsed() < Duration::from_secs(20), "it did not come to that");
         std::thread::sleep(Duration::from_millis(20));
     }
-}
-
-pub fn key(name: &str) -> Key {
-    Key::new(name).unwrap()
-}
-
-pub fn record(version: u64, created_at: i64, expires_at: Option<i64>, body: &[u8]) -> NewRecord {
-    let meta = Meta { version, created_at, updated_at: created_at, expires_at };
-    NewRecord { meta, body: body.to_vec(), force_created: false }
 }
 
 pub fn write(name: &str, check: Option<Check>, new: NewRecord) -> Batch {
@@ -166,24 +158,8 @@ pub fn delete(engine: &ObjectEngine, names: &[&str]) -> Result<Commit> {
     wait(engine.commit(Batch { writes, ..Batch::default() }))
 }
 
-/// A version that nobody has.
-pub fn fresh() -> u64 {
-    Clock::System.stamp().cast_unsigned() | 1 << 63
-}
-
 pub fn get(engine: &ObjectEngine, name: &str) -> Result<Option<Vec<u8>>> {
     wait(engine.read_one(&key(name))).map(|found| found.map(|record| record.body.to_vec()))
-}
-
-/// Adds one to the number under `name`.
-pub fn increment(engine: &ObjectEngine, name: &str) -> Result<u64> {
-    let change = |_: &Key, before: Option<&Record>| {
-        let number = before.map_or(0, |record| u64::from_le_bytes(record.body[..8].try_into().unwrap()));
-        Ok(Change::Put(record(fresh(), 7, None, &(number + 1).to_le_bytes())))
-    };
-    let updated: Vec<Updated> = wait(engine.update(vec![key(name)], Arc::new(change)))?;
-    let after = updated[0].after.as_ref().unwrap();
-    Ok(u64::from_le_bytes(after.body[..8].try_into().unwrap()))
 }
 
 /// Takes the record under `name` out.
@@ -191,4 +167,9 @@ pub fn pop(engine: &ObjectEngine, name: &str) -> Result<Option<Vec<u8>>> {
     let change = |_: &Key, before: Option<&Record>| Ok(before.map_or(Change::Keep, |_| Change::Delete));
     let updated = wait(engine.update(vec![key(name)], Arc::new(change)))?;
     Ok(updated[0].before.as_ref().map(|record| record.body.to_vec()))
+}
+
+/// Adds one to the number under `name`.
+pub fn increment(engine: &ObjectEngine, name: &str) -> Result<u64> {
+    wait(engine.update(vec![key(name)], plus_one())).map(|updated| number(&updated))
 }

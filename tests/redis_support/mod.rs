@@ -3,14 +3,19 @@
 
 pub mod proxy;
 
+#[path = "../engine_support/mod.rs"]
+mod engine_support;
+
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rrag_storage::engine::redis::{RedisConfig, RedisEngine};
-use rrag_storage::engine::{Batch, Change, Commit, Engine, Meta, NewRecord, Record, Updated, Write};
-use rrag_storage::{Answer, Clock, Error, Key, Result};
+use rrag_storage::engine::{Commit, Engine, Updated};
+use rrag_storage::{Answer, Clock, Error, Result};
+
+pub use engine_support::*;
 
 /// The server's program: `RRAG_REDIS_SERVER` names another, such as a `valkey-server`.
 fn program() -> std::ffi::OsString {
@@ -143,30 +148,12 @@ impl Cluster {
     }
 }
 
-pub fn wait<T: Send + 'static>(answer: Answer<T>) -> T {
-    pollster::block_on(answer)
-}
-
 pub fn config(url: &str) -> RedisConfig {
     RedisConfig { connection_timeout: Duration::from_secs(20), ..RedisConfig::new(url) }
 }
 
 pub fn open(url: &str) -> Arc<RedisEngine> {
     RedisEngine::new(config(url), Clock::System).unwrap()
-}
-
-pub fn key(name: &str) -> Key {
-    Key::new(name).unwrap()
-}
-
-pub fn record(version: u64, created_at: i64, expires_at: Option<i64>, body: &[u8]) -> NewRecord {
-    let meta = Meta { version, created_at, updated_at: created_at, expires_at };
-    NewRecord { meta, body: body.to_vec(), force_created: false }
-}
-
-pub fn puts(pairs: &[(&str, &[u8])]) -> Batch {
-    let put = |(name, body): &(&str, &[u8])| (key(name), Write::Put(record(1, Clock::System.stamp(), None, body)));
-    Batch { writes: pairs.iter().map(put).collect(), ..Batch::default() }
 }
 
 pub fn put(engine: &RedisEngine, name: &str, body: &[u8]) -> Result<Commit> {
@@ -177,22 +164,14 @@ pub fn get(engine: &RedisEngine, name: &str) -> Result<Option<Vec<u8>>> {
     wait(engine.read_one(&key(name))).map(|found| found.map(|record| record.body.to_vec()))
 }
 
-/// Adds one to the number under `name`.
-pub fn adding(engine: &RedisEngine, name: &str) -> Answer<Result<Vec<Updated>>> {
-    let change = |_: &Key, before: Option<&Record>| {
-        let number = before.map_or(0, |record| u64::from_le_bytes(record.body[..8].try_into().unwrap()));
-        Ok(Change::Put(record(fastrand::u64(1..), 7, None, &(number + 1).to_le_bytes())))
-    };
-    engine.update(vec![key(name)], Arc::new(change))
-}
-
-pub fn number(updated: &[Updated]) -> u64 {
-    u64::from_le_bytes(updated[0].after.as_ref().unwrap().body[..8].try_into().unwrap())
-}
-
 pub fn words<T: std::fmt::Debug>(result: Result<T>) -> String {
     match result {
         Err(error @ (Error::Unavailable { .. } | Error::Timeout { .. } | Error::Backend { .. })) => error.to_string(),
         other => panic!("no refusal: {other:?}"),
     }
+}
+
+/// Adds one to the number under `name`.
+pub fn adding(engine: &RedisEngine, name: &str) -> Answer<Result<Vec<Updated>>> {
+    engine.update(vec![key(name)], plus_one())
 }

@@ -1,6 +1,9 @@
 //! Private servers for the tests of the SQL engine, and what those tests share.
 #![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "../engine_support/mod.rs"]
+mod engine_support;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -13,8 +16,10 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use rrag_storage::engine::sql::{SqlConfig, SqlEngine};
-use rrag_storage::engine::{Batch, Change, Commit, Engine, Meta, NewRecord, Record, Updated, Write};
-use rrag_storage::{Answer, Clock, Key, Result};
+use rrag_storage::engine::{Commit, Engine};
+use rrag_storage::{Answer, Clock, Result};
+
+pub use engine_support::*;
 
 pub const PASSWORD: &str = "s3cret-pass";
 
@@ -332,31 +337,6 @@ pub fn shared(kind: Kind) -> Option<&'static Server> {
     .as_ref()
 }
 
-pub fn wait<T: Send + 'static>(answer: Answer<T>) -> T {
-    pollster::block_on(answer)
-}
-
-pub fn key(name: &str) -> Key {
-    Key::new(name).unwrap()
-}
-
-pub fn record(version: u64, created_at: i64, expires_at: Option<i64>, body: &[u8]) -> NewRecord {
-    let meta = Meta { version, created_at, updated_at: created_at, expires_at };
-    NewRecord { meta, body: body.to_vec(), force_created: false }
-}
-
-pub fn puts(pairs: &[(&str, &[u8])]) -> Batch {
-    let put = |(name, body): &(&str, &[u8])| {
-        (key(name), Write::Put(record(rand_version(), Clock::System.stamp(), None, body)))
-    };
-    Batch { writes: pairs.iter().map(put).collect(), ..Batch::default() }
-}
-
-fn rand_version() -> u64 {
-    use std::hash::{BuildHasher, RandomState};
-    RandomState::new().hash_one(0) | 1
-}
-
 pub fn put(engine: &SqlEngine, name: &str, body: &[u8]) -> Result<Commit> {
     wait(engine.commit(puts(&[(name, body)])))
 }
@@ -367,12 +347,5 @@ pub fn get(engine: &SqlEngine, name: &str) -> Result<Option<Vec<u8>>> {
 
 /// Adds one to the number under `name`.
 pub fn incrementing(engine: &SqlEngine, name: &str) -> Answer<Result<u64>> {
-    let change = |_: &Key, before: Option<&Record>| {
-        let number = before.map_or(0, |record| u64::from_le_bytes(record.body[..8].try_into().unwrap()));
-        Ok(Change::Put(record(rand_version(), 7, None, &(number + 1).to_le_bytes())))
-    };
-    engine.update(vec![key(name)], Arc::new(change)).map_ok(|updated: Vec<Updated>| {
-        let after = updated[0].after.as_ref().unwrap();
-        u64::from_le_bytes(after.body[..8].try_into().unwrap())
-    })
+    engine.update(vec![key(name)], plus_one()).map_ok(|updated| number(&updated))
 }

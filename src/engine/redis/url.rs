@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::super::options::percent_decoded;
 use crate::error::{Error, Result};
 
 const DEFAULT_PORT: u16 = 6379;
@@ -179,21 +180,9 @@ fn parse_host(text: &str) -> Result<(String, u16)> {
 
 /// Percent-decodes; empty is none.
 fn decode(text: &str, what: &str) -> Result<Option<String>> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let digit = |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16));
-        match (digit(rest.next()), digit(rest.next())) {
-            (Some(high), Some(low)) => bytes.push(u8::try_from(high * 16 + low).unwrap_or_default()),
-            _ => {
-                return refuse(format!("the {what} in the Redis url holds a % that starts no code; write %25 for a %"));
-            }
-        }
-    }
+    let Some(bytes) = percent_decoded(text) else {
+        return refuse(format!("the {what} in the Redis url holds a % that starts no code; write %25 for a %"));
+    };
     match String::from_utf8(bytes) {
         Ok(text) if text.is_empty() => Ok(None),
         Ok(text) => Ok(Some(text)),

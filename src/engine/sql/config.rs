@@ -4,10 +4,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::super::options::check_table;
 use crate::error::{Error, Result};
 
-/// The longest table name: PostgreSQL's limit, the lower one.
-const MAX_TABLE_CHARS: usize = 63;
 /// The table that names every table of ours in a database, with its schema's version.
 pub(super) const SCHEMA_TABLE: &str = "rrag_storage_schema";
 /// The table of what tables hold beside their records.
@@ -60,18 +59,9 @@ impl SqlConfig {
     ///
     /// [`Error::Configuration`] that names the option.
     pub(super) fn validate(&self) -> Result<()> {
-        let table = self.table.as_str();
-        let plain = table.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        let starts_well = !table.starts_with(|first: char| first.is_ascii_digit());
-        let lower = table.to_ascii_lowercase();
-        if table.is_empty() || table.len() > MAX_TABLE_CHARS || !plain || !starts_well {
-            return Err(Error::Configuration(format!(
-                "table must be 1 to {MAX_TABLE_CHARS} letters, digits or underscores, the first no digit, not {table:?}"
-            )));
-        }
-        if [SCHEMA_TABLE, COUNTS_TABLE, ATTRIBUTES_TABLE].contains(&lower.as_str()) || lower.starts_with("pg_") {
-            return Err(Error::Configuration(format!("table must not be {table:?}: that name is reserved")));
-        }
+        check_table(&self.table, |name| {
+            [SCHEMA_TABLE, COUNTS_TABLE, ATTRIBUTES_TABLE].contains(&name) || name.starts_with("pg_")
+        })?;
         if self.max_connections == 0 {
             return Err(Error::Configuration("max_connections must be at least 1, not 0".into()));
         }

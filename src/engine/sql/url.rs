@@ -15,6 +15,7 @@
 
 use std::net::IpAddr;
 
+use super::super::options::percent_decoded;
 use super::dialect::Dialect;
 use crate::error::{Error, Result};
 
@@ -160,21 +161,7 @@ fn is_host(host: &str) -> bool {
 
 /// Undoes percent-encoding; `None` for what is none, is no UTF-8 or holds a NUL.
 fn decode(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte == b'%' {
-            let digit = |byte: u8| char::from(byte).to_digit(16);
-            let (high, low) = (digit(rest.next()?)?, digit(rest.next()?)?);
-            bytes.push(u8::try_from(high * 16 + low).ok()?);
-        } else {
-            bytes.push(byte);
-        }
-    }
-    if bytes.contains(&0) {
-        return None;
-    }
-    String::from_utf8(bytes).ok()
+    percent_decoded(text).filter(|bytes| !bytes.contains(&0)).and_then(|bytes| String::from_utf8(bytes).ok())
 }
 
 #[cfg(test)]

@@ -3,10 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::super::options::check_table;
 use crate::error::{Error, Result};
 
-/// The longest table name.
-const MAX_TABLE_CHARS: usize = 63;
 /// The table that names every table of ours in a file, with its schema's version.
 pub(super) const SCHEMA_TABLE: &str = "rrag_storage_schema";
 
@@ -62,18 +61,7 @@ impl SqliteConfig {
     ///
     /// [`Error::Configuration`] that names the option.
     pub fn validate(&self) -> Result<()> {
-        let table = self.table.as_str();
-        let plain = table.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        let starts_well = !table.starts_with(|first: char| first.is_ascii_digit());
-        let lower = table.to_ascii_lowercase();
-        if table.is_empty() || table.len() > MAX_TABLE_CHARS || !plain || !starts_well {
-            return Err(Error::Configuration(format!(
-                "table must be 1 to {MAX_TABLE_CHARS} letters, digits or underscores, the first no digit, not {table:?}"
-            )));
-        }
-        if lower.starts_with("sqlite_") || lower == SCHEMA_TABLE {
-            return Err(Error::Configuration(format!("table must not be {table:?}: that name is reserved")));
-        }
+        check_table(&self.table, |name| name == SCHEMA_TABLE || name.starts_with("sqlite_"))?;
         if self.max_connections == 0 {
             return Err(Error::Configuration("max_connections must be at least 1, not 0".into()));
         }
