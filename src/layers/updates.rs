@@ -4,6 +4,7 @@
 //! or deletes. Where it needs the value, that is fetched first, and the change begun again.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::large::PAYLOAD_ID_BYTES;
@@ -32,7 +33,35 @@ impl<E: Engine + ?Sized> Layered<E> {
         change: ChangeFn,
         wants_values: bool,
     ) -> Answer<Result<Vec<Updated>>> {
+        if self.state.layers.writes_plain() {
+            return self.update_plain(keys, change, wants_values);
+        }
         self.update_knowing(keys, change, wants_values, Arc::default())
+    }
+
+    /// The same where values are written as they are: the engine's own update, unless a record of other days is met.
+    fn update_plain(&self, keys: Vec<Key>, change: ChangeFn, wants_values: bool) -> Answer<Result<Vec<Updated>>> {
+        let met = Arc::new(AtomicBool::new(false));
+        let (meets, plainly) = (Arc::clone(&met), Arc::clone(&change));
+        let quick: ChangeFn = Arc::new(move |key, record| {
+            if record.is_none_or(|record| Frame::is_plain_body(&record.body)) {
+                return plainly(key, record);
+            }
+            meets.store(true, Ordering::Relaxed);
+            Err(Error::Conflict { key: key.to_string() })
+        });
+        let (me, again) = (self.clone(), keys.clone());
+        let slowly = move || me.update_knowing(again, change, wants_values, Arc::default());
+        match self.engine.update(keys, quick) {
+            Answer::Ready(Some(Err(_))) if met.load(Ordering::Relaxed) => slowly(),
+            Answer::Later(answer) => Answer::later(async move {
+                match answer.await {
+                    Err(_) if met.load(Ordering::Relaxed) => slowly().await,
+                    done => done,
+                }
+            }),
+            answer => answer,
+        }
     }
 
     fn update_knowing(
