@@ -120,7 +120,7 @@ fn decoded(record: &Record) -> rrag_storage::Result<MemoryValue> {
     decoded.map_err(|damage| damage.under(KEY))
 }
 
-const COMBINATIONS: [&str; 17] = [
+const COMBINATIONS: [&str; 19] = [
     "plain",
     "zstd",
     "lz4",
@@ -138,6 +138,9 @@ const COMBINATIONS: [&str; 17] = [
     "lz4, encrypted, large",
     "dictionary, encrypted, large",
     "zstd, encrypted, large, hidden keys",
+    // The others' payloads have no end.
+    "large, with an end",
+    "encrypted, large, with an end",
 ];
 
 #[test]

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import math
 import random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 from layered import ENCRYPTED, all_three, at, offloaded, payloads
@@ -50,6 +50,20 @@ def storage(request: pytest.FixtureRequest, store: InMemoryStorage) -> Storage:
     return InMemoryStorage(**(offloaded(store) if request.param == "plain" else all_three(store)))
 
 
+@pytest.fixture
+def clock() -> ManualClock:
+    """A clock that the test moves."""
+    return ManualClock()
+
+
+@pytest.fixture(params=["plain", "all"])
+def timed(request: pytest.FixtureRequest, clock: ManualClock) -> tuple[Storage, Storage]:
+    """The same on a clock that the test moves, and its object store."""
+    store = InMemoryStorage(clock=clock)
+    options = offloaded(store) if request.param == "plain" else all_three(store)
+    return InMemoryStorage(clock=clock, **options), store
+
+
 ENDS: dict[str, Callable[[Any], Any]] = {
     "delete": lambda storage: storage.delete("key"),
     "mdelete": lambda storage: storage.mdelete(["key", "other"]),
@@ -63,14 +77,18 @@ ENDS: dict[str, Callable[[Any], Any]] = {
 
 KEEPS: dict[str, Callable[[Any], Any]] = {
     "get": lambda storage: storage.get("key"),
-    "get-refresh": lambda storage: storage.get("key", refresh_ttl=60),
-    "mget-refresh": lambda storage: storage.mget(["key", "other"], refresh_ttl=60),
-    "expire": lambda storage: storage.expire("key", 60),
     "persist": lambda storage: storage.persist("key"),
     "set_if_absent": lambda storage: storage.set_if_absent("key", LARGER),
     "compare_and_set": lambda storage: storage.compare_and_set("key", LARGER, 1),
     "rotate": lambda storage: storage.rotate(),
     "collect_garbage": lambda storage: storage.collect_garbage(older_than=0.000_001),
+}
+
+
+REFRESHES: dict[str, Callable[[Any, float], Any]] = {
+    "get": lambda storage, ttl: storage.get("key", refresh_ttl=ttl),
+    "mget": lambda storage, ttl: storage.mget(["key", "other"], refresh_ttl=ttl),
+    "expire": lambda storage, ttl: storage.expire("key", ttl),
 }
 
 
@@ -109,6 +127,17 @@ class TestPayloads:
         storage.sync.set("key", list(range(1000)))
         before = [(entry.key, entry.version) for entry in store.sync.entries()]
         KEEPS[keep](storage.sync)
+        assert [(entry.key, entry.version) for entry in store.sync.entries()] == before
+        assert storage.sync.get("key") == list(range(1000))
+
+    @pytest.mark.parametrize("refresh", REFRESHES)
+    def test_a_restarted_expiry_uploads_nothing_most_times(
+        self, storage: Storage, store: InMemoryStorage, refresh: str
+    ) -> None:
+        storage.sync.set("key", list(range(1000)), ttl=600)
+        before = [(entry.key, entry.version) for entry in store.sync.entries()]
+        for _ in range(3):
+            REFRESHES[refresh](storage.sync, 600)
         assert [(entry.key, entry.version) for entry in store.sync.entries()] == before
         assert storage.sync.get("key") == list(range(1000))
 
@@ -162,6 +191,111 @@ class TestPayloads:
         assert storage.get("key") == LARGE
         assert storage.keys() == ["key"]
         assert len(payloads(store)) == 1
+
+
+class TestExpiry:
+    """A payload is there as long as its record, and is freed without anyone calling anything if the record is."""
+
+    VALUE: ClassVar = list(range(1000))
+
+    def test_it_goes_soon_after_the_record(self, timed: tuple[Storage, Storage], clock: ManualClock) -> None:
+        storage, store = (one.sync for one in timed)
+        storage.mset({"key": self.VALUE, "other": self.VALUE}, ttl=100)
+        clock.advance(99.999)
+        assert storage.mget(["key", "other"]) == [self.VALUE] * 2
+        clock.advance(0.001)
+        assert storage.get("key") is None
+        clock.advance(100)
+        assert store.count() == 0
+
+    @pytest.mark.parametrize("ttl", [0.5, 600, 1_000_000, 1e9])
+    def test_a_clock_may_be_slow_by_half_a_minute(self, ttl: float) -> None:
+        clock, slow = ManualClock(), ManualClock()
+        store = InMemoryStorage(clock=clock)
+        with InMemoryStorage(clock=slow, **offloaded(store)).sync as storage:
+            storage.set("key", self.VALUE, ttl=ttl)
+            clock.advance(ttl + 30)
+            assert storage.get("key") == self.VALUE
+
+    @pytest.mark.parametrize("refresh", REFRESHES)
+    def test_it_lives_on_where_the_expiry_is_restarted(
+        self, timed: tuple[Storage, Storage], clock: ManualClock, refresh: str
+    ) -> None:
+        storage, store = (one.sync for one in timed)
+        storage.set("key", self.VALUE, ttl=100)
+        for _ in range(20):
+            clock.advance(99)
+            REFRESHES[refresh](storage, 100)
+            assert store.count() == 1
+        assert storage.get("key") == self.VALUE
+        clock.advance(300)
+        assert store.count() == 0
+
+    def test_it_stays_where_the_expiry_is_taken_away(self, timed: tuple[Storage, Storage], clock: ManualClock) -> None:
+        storage, store = (one.sync for one in timed)
+        storage.set("key", self.VALUE, ttl=100)
+        assert storage.persist("key")
+        clock.advance(1_000_000)
+        assert storage.get("key") == self.VALUE
+        assert store.count() == 1
+
+    @pytest.mark.parametrize("refresh", REFRESHES)
+    def test_it_gets_an_end_with_the_record(self, timed: tuple[Storage, Storage], clock: ManualClock, refresh: str) -> None:
+        storage, store = (one.sync for one in timed)
+        storage.set("key", self.VALUE)
+        storage.set("other", 7)
+        REFRESHES[refresh](storage, 100)
+        assert storage.get("key") == self.VALUE
+        assert store.count() == 1
+        clock.advance(200)
+        assert store.count() == 0
+        assert storage.count() == (0 if refresh == "mget" else 1)
+
+    def test_a_transaction_a_rotation_and_a_copy_keep_it(self, timed: tuple[Storage, Storage], clock: ManualClock) -> None:
+        storage, store = (one.sync for one in timed)
+        with storage.transaction() as tx:
+            tx.set("key", self.VALUE, ttl=100)
+        store_of_target = InMemoryStorage(clock=clock)
+        target = InMemoryStorage(clock=clock, **offloaded(store_of_target, 100))
+        asyncio.run(copy(timed[0], target))
+        storage.rotate()
+        assert storage.get("key") == target.sync.get("key") == self.VALUE
+        clock.advance(200)
+        assert store.count() == store_of_target.sync.count() == 0
+
+    def test_what_replaces_an_expired_value_leaves_nothing(self, timed: tuple[Storage, Storage], clock: ManualClock) -> None:
+        storage, store = (one.sync for one in timed)
+        storage.set("key", self.VALUE, ttl=100)
+        clock.advance(150)
+        storage.set("key", self.VALUE)
+        clock.advance(100)
+        assert store.count() == 1
+
+    def test_a_restart_that_fails_changes_nothing(self, clock: ManualClock) -> None:
+        store = InMemoryStorage(max_keys=1, clock=clock)
+        with InMemoryStorage(clock=clock, **offloaded(store)).sync as storage:
+            storage.set("key", self.VALUE)
+            with pytest.raises(LimitExceededError):
+                storage.expire("key", 100)
+            assert storage.ttl("key") == math.inf
+            assert storage.get("key") == self.VALUE
+
+    def test_concurrent_restarts(self, clock: ManualClock) -> None:
+        store = InMemoryStorage(clock=clock)
+        storage = InMemoryStorage(clock=clock, **offloaded(store))
+        storage.sync.set("key", self.VALUE, ttl=100)
+
+        @asynchronous
+        async def restarts() -> None:
+            for round_ in range(50):
+                ttls = [None if (round_ + number) % 5 == 0 else 10.0 ** (number % 5) for number in range(20)]
+                await asyncio.gather(
+                    *(storage.persist("key") if ttl is None else storage.expire("key", ttl) for ttl in ttls)
+                )
+                assert await storage.get("key") == self.VALUE
+                assert await store.count() == 1
+
+        restarts()
 
 
 class TestOperations:

@@ -1,7 +1,9 @@
 //! Any bytes as a stored record, read through layers of several kinds: a value, or an error about this key, and never a
 //! crash. A value that is read can be written, and reads as the same bytes again.
 //!
-//! `cargo +nightly fuzz run records -- -rss_limit_mb=1024`
+//! `cargo +nightly fuzz run records fuzz/corpus/records fuzz/seeds/records -- -rss_limit_mb=1024 -max_total_time=600`
+//!
+//! The seeds are the golden files' bodies.
 
 #![no_main]
 
@@ -56,7 +58,8 @@ fuzz_target!(|body: &[u8]| {
         Err(error) => panic!("{error}"),
         Ok(None) => panic!("it is there"),
         Ok(Some(record)) => {
-            let Ok((kind, payload)) = codec::open(&record.body) else { panic!("not a plain body") };
+            // A kind that only a newer version knows goes through the layers, and is refused here.
+            let Ok((kind, payload)) = codec::open(&record.body) else { return };
             if let Ok(value) = MemoryValue::decode(kind, payload) {
                 let encoded = value.encode().expect("what was read can be written");
                 let again = MemoryValue::decode(encoded.kind(), encoded.payload()).expect("and read again");

@@ -2,45 +2,58 @@
 //!
 //! The payload is written first, then the pointer is committed; a payload that nothing points to is removed after the
 //! commit, or found later by the garbage collection. So there is always a payload behind a committed pointer.
+//!
+//! The payload of a record that expires does so too, a while later: the object store frees it by itself, whoever wrote
+//! it. A record that is to live longer than its payload, or to end where its payload has no end, gets a new payload.
 
 use sha2::{Digest, Sha256};
+use smallvec::smallvec;
 
 use super::encryption::StorageId;
 use super::key_ring::fill;
 use super::state::{Name, State};
 use crate::codec::{self, Damage, Frame, Kind, Packing};
+use crate::engine::{Batch, Write};
 use crate::error::{Error, Result};
 use crate::key::SEPARATOR;
-use crate::storage::Storage;
+use crate::storage::{Storage, new_record};
 use crate::value::MemoryValue;
 
 pub(super) const PAYLOAD_ID_BYTES: usize = 16;
-const POINTER_BYTES: usize = PAYLOAD_ID_BYTES + 8;
+/// How long a payload outlives its record, in milliseconds: as long as the record was to live, within these bounds. An
+/// expiry that is restarted again and again so costs a new payload once in a while, and clocks may differ by the least.
+const LEAST_GRACE_MS: i64 = 60_000;
+const MOST_GRACE_MS: i64 = 3_600_000;
 
-/// Where a value is: 16 random bytes, and the payload's size in the object store.
+/// Where a value is: 16 random bytes, the payload's size in the object store, and its expiry where it has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Pointer {
     pub(super) kind: Kind,
     pub(super) id: [u8; PAYLOAD_ID_BYTES],
     size: u64,
+    /// When the payload expires, in milliseconds since the Unix epoch.
+    expires_at: Option<i64>,
     /// Whether it stood in a sealed record. It is not stored.
     pub(super) is_sealed: bool,
 }
 
 impl Pointer {
-    fn new(kind: Kind, size: usize) -> Result<Self> {
+    fn new(kind: Kind, size: usize, expires_at: Option<i64>) -> Result<Self> {
         let mut id = [0; PAYLOAD_ID_BYTES];
         fill(&mut id)?;
-        Ok(Self { kind, id, size: size as u64, is_sealed: false })
+        Ok(Self { kind, id, size: size as u64, expires_at, is_sealed: false })
     }
 
     /// The pointer in `frame`, which is offloaded and not sealed.
     pub(super) fn read(frame: &Frame<'_>) -> Result<Self, Damage> {
         let broken = || Damage::new("its pointer into the object store is damaged");
-        let bytes: &[u8; POINTER_BYTES] = frame.rest.try_into().map_err(|_| broken())?;
-        let (id, size) = bytes.split_first_chunk().ok_or_else(broken)?;
-        let size = u64::from_le_bytes(size.try_into().map_err(|_| broken())?);
-        Ok(Self { kind: frame.kind, id: *id, size, is_sealed: false })
+        let (id, rest) = frame.rest.split_first_chunk().ok_or_else(broken)?;
+        let (size, rest) = rest.split_first_chunk().ok_or_else(broken)?;
+        let expires_at = match rest {
+            [] => None,
+            rest => Some(i64::from_le_bytes(rest.try_into().map_err(|_| broken())?)),
+        };
+        Ok(Self { kind: frame.kind, id: *id, size: u64::from_le_bytes(*size), expires_at, is_sealed: false })
     }
 
     /// The same pointer, out of a sealed record.
@@ -53,11 +66,21 @@ impl Pointer {
         self.size
     }
 
+    /// Whether its payload suits a record that expires at this time, in milliseconds: it is there as long as the record,
+    /// and ends if the record does.
+    pub(super) fn suits(&self, expires_at: Option<i64>) -> bool {
+        match (self.expires_at, expires_at) {
+            (Some(payload), Some(record)) => payload >= record,
+            (payload, record) => payload == record,
+        }
+    }
+
     /// The body of a record that holds it.
     pub(super) fn body(&self) -> Vec<u8> {
         let mut body = Frame::head(self.kind, Packing::None, None, true);
         body.extend(self.id);
         body.extend(self.size.to_le_bytes());
+        body.extend(self.expires_at.iter().flat_map(|at| at.to_le_bytes()));
         body
     }
 
@@ -65,6 +88,12 @@ impl Pointer {
     pub(super) fn name(&self, storage: &StorageId, stored: &str) -> String {
         format!("{}{SEPARATOR}{}", owner(storage, stored), hex(&self.id))
     }
+}
+
+/// When the payload of a record expires that does so at `expires_at`, in milliseconds.
+fn kept_until(expires_at: i64, now: i64) -> i64 {
+    let grace = expires_at.saturating_sub(now).clamp(LEAST_GRACE_MS, MOST_GRACE_MS);
+    expires_at.saturating_add(grace)
 }
 
 /// What the names of all payloads of one key start with.
@@ -107,15 +136,17 @@ impl State {
         self.layers.large_values.is_some() && bytes >= self.layers.large_threshold()
     }
 
-    /// Stores `body`, which is packed, in the object store.
-    pub(super) async fn upload(&self, name: Name<'_>, body: Vec<u8>) -> Result<Pointer> {
+    /// Stores `body`, which is packed, in the object store; the record will expire at this time, in milliseconds.
+    pub(super) async fn upload(&self, name: Name<'_>, body: Vec<u8>, expires_at: Option<i64>) -> Result<Pointer> {
         let key = name.key;
         let frame = Frame::parse(&body).map_err(|damage| damage.under(key))?;
-        let pointer = Pointer::new(frame.kind, body.len())?;
-        let body = self.seal_payload(name.stored, &pointer.id, body)?;
         let store = self.store(key)?;
+        let clock = store.clock();
+        let pointer = Pointer::new(frame.kind, body.len(), expires_at.map(|at| kept_until(at, clock.now_ms())))?;
+        let body = self.seal_payload(name.stored, &pointer.id, body)?;
         let payload = store.key(&pointer.name(self.id()?, name.stored))?;
-        store.write(payload, MemoryValue::Bytes(body).encode()?, None).await?;
+        let record = new_record(MemoryValue::Bytes(body).encode()?, pointer.expires_at, clock.stamp());
+        store.commit(Batch { writes: smallvec![(payload, Write::Put(record))], ..Batch::default() }).await?;
         Ok(pointer)
     }
 

@@ -1,9 +1,10 @@
 //! Changing in place through the layers: the engine's one step sees what the front would.
 //!
 //! A change must not wait, and a value that lives elsewhere takes waiting: a change is shown the pointer, which it keeps
-//! or deletes. Where it needs the value, that is fetched first, and the change begun again.
+//! or deletes. Where it needs the value, that is fetched first, and the change begun again; where it gives the record
+//! another end than its payload's, a payload that suits it is stored first.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -19,11 +20,25 @@ use crate::error::{Error, Result};
 use crate::key::Key;
 use crate::sync::lock;
 
-/// Values that live elsewhere and were fetched, by the ids of their payloads.
-type Fetched = HashMap<[u8; PAYLOAD_ID_BYTES], Body>;
+/// What was fetched and stored for a change, by the ids of the payloads that it found.
+#[derive(Clone, Default)]
+struct Fetched {
+    values: HashMap<[u8; PAYLOAD_ID_BYTES], Body>,
+    /// The payloads to take their places, and the keys under which they are.
+    stored_anew: HashMap<[u8; PAYLOAD_ID_BYTES], Payload>,
+}
 
-/// What a change needs and can't wait for: the key, as it was given and as it is stored, and the record.
-type Needed = Arc<Mutex<Option<(Key, Key, Opened)>>>;
+/// What a change needs and can't wait for.
+struct Needs {
+    /// The key, as it was given and as it is stored.
+    key: Key,
+    stored: Key,
+    opened: Opened,
+    /// Whether a payload is needed that suits a record with this expiry, rather than the value.
+    anew: Option<Option<i64>>,
+}
+
+type Needed = Arc<Mutex<Option<Needs>>>;
 
 impl<E: Engine + ?Sized> Layered<E> {
     /// Reads, changes and writes.
@@ -36,7 +51,7 @@ impl<E: Engine + ?Sized> Layered<E> {
         if self.state.layers.writes_plain() {
             return self.update_plain(keys, change, wants_values);
         }
-        self.update_knowing(keys, change, wants_values, Arc::default())
+        self.update_in_layers(keys, change, wants_values)
     }
 
     /// The same where values are written as they are: the engine's own update, unless a record of other days is met.
@@ -51,7 +66,7 @@ impl<E: Engine + ?Sized> Layered<E> {
             Err(Error::Conflict { key: key.to_string() })
         });
         let (me, again) = (self.clone(), keys.clone());
-        let slowly = move || me.update_knowing(again, change, wants_values, Arc::default());
+        let slowly = move || me.update_in_layers(again, change, wants_values);
         match self.engine.update(keys, quick) {
             Answer::Ready(Some(Err(_))) if met.load(Ordering::Relaxed) => slowly(),
             Answer::Later(answer) => Answer::later(async move {
@@ -64,28 +79,28 @@ impl<E: Engine + ?Sized> Layered<E> {
         }
     }
 
-    fn update_knowing(
-        &self,
-        keys: Vec<Key>,
-        change: ChangeFn,
-        wants_values: bool,
-        known: Arc<Fetched>,
-    ) -> Answer<Result<Vec<Updated>>> {
+    fn update_in_layers(&self, keys: Vec<Key>, change: ChangeFn, wants_values: bool) -> Answer<Result<Vec<Updated>>> {
         let stored = attempt!(self.stored_all(&keys));
-        let needed = Needed::default();
+        let (known, needed) = (Arc::default(), Needed::default());
         let layered = self.layered_change(&keys, &stored, Arc::clone(&change), wants_values, &known, &needed);
         let me = self.clone();
         match self.engine.update(stored.clone(), layered) {
             Answer::Ready(Some(Err(error))) if lock(&needed).is_none() => Answer::ready(Err(error)),
             Answer::Ready(Some(Ok(updated))) => me.updated(keys, stored, updated, wants_values, &known),
             answer => Answer::later(async move {
-                match answer.await {
-                    Ok(updated) => me.updated(keys, stored, updated, wants_values, &known).await,
-                    Err(error) => {
-                        let Some((key, stored, opened)) = lock(&needed).take() else { return Err(error) };
-                        let known = me.fetch_needed(&key, &stored, opened, &known).await?;
-                        me.update_knowing(keys, change, wants_values, Arc::new(known)).await
-                    }
+                let (mut answer, mut known, mut needed) = (answer, known, needed);
+                loop {
+                    let error = match answer.await {
+                        Ok(updated) => return me.updated(keys, stored, updated, wants_values, &known).await,
+                        Err(error) => error,
+                    };
+                    // What was stored anew is left to the garbage collection: it is not known whether it is pointed to.
+                    let Some(needs) = lock(&needed).take() else { return Err(error) };
+                    known = Arc::new(me.provide(needs, &known).await?);
+                    needed = Needed::default();
+                    let change = Arc::clone(&change);
+                    let layered = me.layered_change(&keys, &stored, change, wants_values, &known, &needed);
+                    answer = me.engine.update(stored.clone(), layered);
                 }
             }),
         }
@@ -109,51 +124,63 @@ impl<E: Engine + ?Sized> Layered<E> {
         let (state, known, needed) = (Arc::clone(&self.state), Arc::clone(known), Arc::clone(needed));
         Arc::new(move |stored, record| {
             let key = originals.get(stored).unwrap_or(stored);
-            let needs = |opened| {
-                lock(&needed).replace((key.clone(), stored.clone(), opened));
+            let needs = |opened, anew| {
+                lock(&needed).replace(Needs { key: key.clone(), stored: stored.clone(), opened, anew });
                 Err(Error::Conflict { key: key.to_string() })
             };
             let Some(record) = record else { return seal_change(&state, stored, change(key, None)?) };
             let (meta, pointer) = match state.open(Name { key, stored }, record.clone())? {
                 Opened::Plain(record) => return seal_change(&state, stored, change(key, Some(&record))?),
                 Opened::Elsewhere(meta, pointer) => (meta, pointer),
-                opened => return needs(opened),
+                opened => return needs(opened, None),
             };
-            let changed = match known.get(&pointer.id) {
-                Some(value) => {
-                    change(key, Some(&Record { meta, body: value.clone() })).map(|changed| match changed {
-                        // What keeps its value keeps its payload.
-                        Change::Put(new) if new.body[..] == value[..] => {
-                            Change::Put(NewRecord { body: pointer.body(), ..new })
-                        }
-                        changed => changed,
-                    })?
-                }
+            let shown = match known.values.get(&pointer.id) {
+                Some(value) => value.clone(),
                 // An integer may be counted on.
-                None if pointer.kind == Kind::Integer => return needs(Opened::Elsewhere(meta, pointer)),
-                None => change(key, Some(&Record { meta, body: pointer.body().into() }))?,
+                None if pointer.kind == Kind::Integer => return needs(Opened::Elsewhere(meta, pointer), None),
+                None => pointer.body().into(),
             };
-            if wants_values && matches!(changed, Change::Delete) && !known.contains_key(&pointer.id) {
+            let changed = match change(key, Some(&Record { meta, body: shown.clone() }))? {
+                // What keeps its value keeps its payload, where that lives as long.
+                Change::Put(new) if new.body[..] == shown[..] => {
+                    let anew = known.stored_anew.get(&pointer.id).map(|(_, anew)| anew);
+                    let expires_at = new.meta.expires_at;
+                    match [Some(&pointer), anew].into_iter().flatten().find(|one| one.suits(expires_at)) {
+                        Some(kept) => Change::Put(NewRecord { body: kept.body(), ..new }),
+                        None => return needs(Opened::Elsewhere(meta, pointer), Some(expires_at)),
+                    }
+                }
+                changed => changed,
+            };
+            if wants_values && matches!(changed, Change::Delete) && !known.values.contains_key(&pointer.id) {
                 // Who takes a value out wants to have it: it goes only once it is here.
-                return needs(Opened::Elsewhere(meta, pointer));
+                return needs(Opened::Elsewhere(meta, pointer), None);
             }
             seal_change(&state, stored, changed)
         })
     }
 
-    /// Asks for what a change could not wait for.
-    async fn fetch_needed(&self, key: &Key, stored: &Key, opened: Opened, known: &Fetched) -> Result<Fetched> {
-        let name = Name { key, stored };
+    /// Asks for what a change could not wait for, and adds it to what is known.
+    async fn provide(&self, needs: Needs, known: &Fetched) -> Result<Fetched> {
+        let Needs { key, stored, opened, anew } = needs;
+        let name = Name { key: &key, stored: &stored };
         let (mut known, payload) = (known.clone(), opened.payload());
         let record = self.state.resolve(&*self.engine, name, opened).await?;
         let Some(payload) = payload else { return Ok(known) };
-        match record {
-            Some(record) => _ = known.insert(payload, record.body),
-            None => {
-                let again = self.engine.read_one(stored).await?.map(|record| self.state.open(name, record));
-                if again.transpose()?.and_then(|opened| opened.payload()) == Some(payload) {
-                    return Err(missing(key));
-                }
+        let Some(record) = record else {
+            let again = self.engine.read_one(&stored).await?.map(|record| self.state.open(name, record));
+            if again.transpose()?.and_then(|opened| opened.payload()) == Some(payload) {
+                return Err(missing(&key));
+            }
+            return Ok(known);
+        };
+        match anew {
+            None => _ = known.values.insert(payload, record.body),
+            Some(expires_at) => {
+                let body = self.state.pack(record.body.to_vec());
+                let pointer = self.state.upload(name, body, expires_at).await?;
+                let needless = known.stored_anew.insert(payload, (stored.to_string(), pointer));
+                self.state.discard(needless.into_iter().collect()).await;
             }
         }
         Ok(known)
@@ -168,23 +195,18 @@ impl<E: Engine + ?Sized> Layered<E> {
         wants_values: bool,
         known: &Fetched,
     ) -> Answer<Result<Vec<Updated>>> {
+        let gone = self.needless(&stored, &updated, known);
         if !wants_values {
-            return Answer::ready(Ok(updated));
+            return self.discarded(gone, updated);
         }
-        let mut gone: Vec<Payload> = Vec::new();
         let (mut metas, mut wanted, mut there) = (Vec::new(), Vec::new(), Vec::new());
         for (stored, one) in stored.iter().zip(updated) {
             let pointer = |record: &Option<Record>| self.state.pointer(stored, record.as_ref()?);
             let (before, after) = (pointer(&one.before), pointer(&one.after));
-            if let Some(before) = before
-                && after.is_none_or(|after| after.id != before.id)
-            {
-                gone.push((stored.to_string(), before));
-            }
             let deleted = one.after.is_none();
             metas.push((one.before.as_ref().map(|record| record.meta), deleted));
             let (record, pointer) = if deleted { (one.before, before) } else { (one.after, after) };
-            let value = pointer.and_then(|pointer| known.get(&pointer.id));
+            let value = pointer.and_then(|pointer| known.values.get(&pointer.id));
             // What is there already is not asked for.
             let is_there = value.is_some();
             there.push(value.and_then(|body| Some(Record { meta: record.as_ref()?.meta, body: body.clone() })));
@@ -201,14 +223,35 @@ impl<E: Engine + ?Sized> Layered<E> {
                 let before = before.zip(record.as_ref()).map(|(meta, after)| Record { meta, body: after.body.clone() });
                 Updated { before, after: record }
             });
-            let updated: Vec<Updated> = updated.collect();
-            if gone.is_empty() {
-                return Answer::ready(Ok(updated));
-            }
-            Answer::later(async move {
-                me.state.discard(gone).await;
-                Ok(updated)
-            })
+            me.discarded(gone, updated.collect())
+        })
+    }
+
+    /// The payloads that nothing points to after an update.
+    fn needless(&self, stored: &[Key], updated: &[Updated], known: &Fetched) -> Vec<Payload> {
+        if self.state.layers.large_values.is_none() {
+            return Vec::new();
+        }
+        let (mut before, mut after) = (Vec::new(), HashSet::new());
+        for (stored, one) in stored.iter().zip(updated) {
+            let pointer = |record: &Option<Record>| self.state.pointer(stored, record.as_ref()?);
+            before.extend(pointer(&one.before).map(|pointer| (stored.to_string(), pointer)));
+            after.extend(pointer(&one.after).map(|pointer| pointer.id));
+        }
+        before.extend(known.stored_anew.values().cloned());
+        before.retain(|(_, pointer)| !after.contains(&pointer.id));
+        before
+    }
+
+    /// `updated`, once the payloads in `gone` are removed.
+    fn discarded(&self, gone: Vec<Payload>, updated: Vec<Updated>) -> Answer<Result<Vec<Updated>>> {
+        if gone.is_empty() {
+            return Answer::ready(Ok(updated));
+        }
+        let me = self.clone();
+        Answer::later(async move {
+            me.state.discard(gone).await;
+            Ok(updated)
         })
     }
 }

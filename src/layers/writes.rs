@@ -74,7 +74,7 @@ impl<E: Engine + ?Sized> Layered<E> {
             let Write::Put(put) = write else { continue };
             let mut body = self.state.pack(std::mem::take(&mut put.body));
             if self.state.is_large(body.len()) {
-                let pointer = self.state.upload(Name { key: stored, stored }, body).await?;
+                let pointer = self.state.upload(Name { key: stored, stored }, body, put.meta.expires_at).await?;
                 body = pointer.body();
                 new.push((stored.to_string(), pointer));
             }
