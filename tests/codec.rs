@@ -199,6 +199,22 @@ fn what_is_never_written_is_damage() {
     // A set of an empty list, and a null that its header calls a list.
     assert!(Value::decode(Kind::Set, &[0xD9, 0x01, 0x02, 0x81, 0x80]).is_err());
     assert!(Value::decode(Kind::List, &[0xF6]).is_err());
+    // An element twice.
+    assert!(Value::decode(Kind::Set, &[0xD9, 0x01, 0x02, 0x82, 0x07, 0x08]).is_ok());
+    assert!(Value::decode(Kind::Set, &[0xD9, 0x01, 0x02, 0x82, 0x07, 0x07]).is_err());
+}
+
+/// In Python no NaN is another's twin.
+#[test]
+fn a_set_may_hold_several_nans() {
+    let nan = || Value::from(f64::NAN);
+    let tuple = || Value::Tuple(vec![nan(), 1.into()]);
+    let set = Value::Set(vec![nan(), nan(), tuple(), tuple(), 1.into(), true.into()]);
+    let encoded = set.encode().map_err(|error| error.to_string());
+    let back = encoded.and_then(|encoded| {
+        Value::decode(encoded.kind(), encoded.payload()).map_err(|damage| damage.to_string())
+    });
+    assert!(matches!(&back, Ok(Value::Set(elements)) if elements.len() == 6), "{back:?}");
 }
 
 #[test]

@@ -15,7 +15,7 @@ from decimal import Decimal, localcontext
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rrag_storage import MemoryValue
+from rrag_storage import CorruptedDataError, MemoryValue
 
 np = pytest.importorskip("numpy")
 
@@ -447,6 +447,17 @@ def test_what_json_cannot_hold_is_refused(document: object) -> None:
 
 def test_json_makes_lists_of_tuples() -> None:
     assert same(MemoryValue.json({"a": (1, (2,))}).to_python(), {"a": [1, [2]]})
+
+
+def test_a_set_with_an_element_twice_is_damaged() -> None:
+    make, (body,) = MemoryValue.from_python({7}).__reduce__()
+    header, tag = body[:4], body[4:7]
+    assert make(header + tag + b"\x82\x07\x08").to_python() == {7, 8}
+    for elements in (b"\x82\x07\x07", b"\x84\xfb\x7f\xf8\0\0\0\0\0\0\x01\x01\xf5"):
+        with pytest.raises(CorruptedDataError, match="element twice"):
+            make(header + tag + elements).to_python()
+    # What is equal in Python alone is no damage.
+    assert make(header + tag + b"\x82\x01\xf5").to_python() == {1}
 
 
 @given(st.binary(max_size=200), st.integers(1, 19))

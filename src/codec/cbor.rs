@@ -70,6 +70,11 @@ impl<'a> Cursor<'a> {
         self.bytes.len() - self.at
     }
 
+    /// What is left.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        &self.bytes[self.at..]
+    }
+
     /// The next `length` bytes.
     #[inline]
     pub(crate) fn take(&mut self, length: u64) -> Result<&'a [u8], Damage> {

@@ -31,6 +31,11 @@ impl<'a> Reader<'a> {
         Self { cursor: Cursor::new(payload), owed: 1, containers: 0, json: kind == Kind::Json }
     }
 
+    /// What is left to read.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.cursor.rest()
+    }
+
     /// Ends the value.
     pub(crate) fn finish(self) -> Result<(), Damage> {
         if self.cursor.left() == 0 { Ok(()) } else { Err(Damage::new("bytes follow its end")) }

@@ -2,6 +2,8 @@
 //!
 //! A payload may be on its way out while its record is read: whoever misses one reads the record again.
 
+use std::collections::{HashMap, HashSet};
+
 use futures_util::future::join_all;
 
 use super::layered::Layered;
@@ -16,6 +18,9 @@ const AT_A_TIME: usize = 64;
 /// The values of one page of a listing that were packed or live elsewhere take no more than this, in bytes, or are a
 /// single one.
 const PAGE_BYTES: usize = 16 << 20;
+
+/// So often a page is fetched anew before fewer rows are asked for.
+const ATTEMPTS: u32 = 4;
 
 /// The error about a payload that is not there.
 pub(super) fn missing(key: &str) -> Error {
@@ -112,8 +117,48 @@ impl<E: Engine + ?Sized> Layered<E> {
         })
     }
 
-    /// A page of a listing, cut where its values take too much memory. Rows that went away meanwhile are not in it.
+    /// A page of a listing as of one moment, cut where its values take too much memory. Where a payload went away
+    /// meanwhile, that moment is a later one.
     pub(super) fn open_page(&self, scan: Scan, page: Page) -> Answer<Result<Page>> {
+        let (page, pending) = attempt!(self.open_rows(page));
+        if pending.is_empty() {
+            return Answer::ready(Ok(page));
+        }
+        let me = self.clone();
+        Answer::later(async move {
+            let (mut page, mut pending, mut scan) = (page, pending, scan);
+            let mut missed = HashSet::new();
+            for attempt in 1.. {
+                let keys: Vec<Key> = page.rows.iter().map(|row| row.key.clone()).collect();
+                let payloads: HashMap<usize, _> =
+                    pending.iter().filter_map(|(place, opened)| Some((*place, opened.payload()?))).collect();
+                let mut is_whole = true;
+                for (place, record) in me.fetch_all(&keys, &keys, pending).await? {
+                    is_whole &= record.is_some();
+                    // The same payload twice: it is not just on its way out.
+                    if record.is_none()
+                        && let Some(&payload) = payloads.get(&place)
+                        && !missed.insert(payload)
+                    {
+                        return Err(missing(&keys[place]));
+                    }
+                    page.rows[place].record = record;
+                }
+                if is_whole {
+                    break;
+                }
+                if attempt % ATTEMPTS == 0 {
+                    // Others write faster than so many can be fetched: fewer.
+                    scan.limit = (page.rows.len() / 2).max(1);
+                }
+                (page, pending) = me.open_rows(me.engine.scan(scan.clone()).await?)?;
+            }
+            Ok(page)
+        })
+    }
+
+    /// What of a page can be opened at once, and the rest with its places.
+    fn open_rows(&self, page: Page) -> Result<(Page, Vec<(usize, Opened)>)> {
         let Page { mut rows, mut more } = page;
         let (mut pending, mut bytes) = (Vec::new(), 0_usize);
         for place in 0..rows.len() {
@@ -127,7 +172,7 @@ impl<E: Engine + ?Sized> Layered<E> {
                 continue;
             }
             let Some(record) = row.record.take() else { continue };
-            match attempt!(self.state.open(Name { key: &row.key, stored: &row.key }, record)) {
+            match self.state.open(Name { key: &row.key, stored: &row.key }, record)? {
                 Opened::Plain(record) => {
                     bytes = bytes.saturating_add(record.body.len());
                     row.record = Some(record);
@@ -138,22 +183,7 @@ impl<E: Engine + ?Sized> Layered<E> {
                 }
             }
         }
-        if pending.is_empty() {
-            return Answer::ready(Ok(Page { rows, more }));
-        }
-        let me = self.clone();
-        Answer::later(async move {
-            let keys: Vec<Key> = rows.iter().map(|row| row.key.clone()).collect();
-            for (place, record) in me.resolve_all(&keys, &keys, pending).await? {
-                rows[place].record = record;
-            }
-            let last = rows.last().map(crate::engine::Row::cursor);
-            rows.retain(|row| row.record.is_some());
-            if rows.is_empty() && more {
-                return me.scan(Scan { after: last, ..scan }).await;
-            }
-            Ok(Page { rows, more })
-        })
+        Ok((Page { rows, more }, pending))
     }
 
     /// Those that can be opened at once, and the others with their places.

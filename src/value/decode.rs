@@ -76,11 +76,21 @@ fn items(reader: &mut Reader<'_>, count: usize, depth: u32) -> Result<Vec<Memory
 }
 
 fn elements(reader: &mut Reader<'_>, count: usize, depth: u32) -> Result<Vec<MemoryValue>, Damage> {
-    let elements = items(reader, count, depth)?;
-    if elements.iter().all(MemoryValue::is_hashable) {
-        return Ok(elements);
+    let mut elements = Vec::with_capacity(count.min(ROOM));
+    let mut seen = HashSet::with_capacity(count.min(ROOM));
+    for _ in 0..count {
+        let before = reader.rest();
+        let token = reader.token(depth + 1)?;
+        let element = value(reader, token, depth + 1)?;
+        if !element.is_hashable() {
+            return Err(Damage::new("it holds a set with an element that can't be hashed"));
+        }
+        if !seen.insert(&before[..before.len() - reader.rest().len()]) && element.equals_itself() {
+            return Err(Damage::new("it holds a set with an element twice"));
+        }
+        elements.push(element);
     }
-    Err(Damage::new("it holds a set with an element that can't be hashed"))
+    Ok(elements)
 }
 
 fn map(reader: &mut Reader<'_>, count: usize, depth: u32) -> Result<MemoryValue, Damage> {

@@ -77,6 +77,12 @@ impl MemoryValue {
         Ok(())
     }
 
+    /// Whether it is no NaN and holds none: of these a set may have several, as in Python.
+    #[expect(clippy::eq_op, reason = "that is the question")]
+    pub(super) fn equals_itself(&self) -> bool {
+        self == self
+    }
+
     /// Whether Python can hash it.
     pub(super) fn is_hashable(&self) -> bool {
         match self {
@@ -117,10 +123,12 @@ fn write_elements(writer: &mut Writer, elements: &[MemoryValue], depth: u32) -> 
     }
     let ends = places.iter().skip(1).copied().chain([writer.position()]);
     let mut seen = HashSet::with_capacity(elements.len());
-    if places.iter().zip(ends).all(|(&start, end)| seen.insert(&writer.since(start)[..end - start])) {
-        return Ok(());
+    for ((&start, end), element) in places.iter().zip(ends).zip(elements) {
+        if !seen.insert(&writer.since(start)[..end - start]) && element.equals_itself() {
+            return Err(Unsupported::new("a set with an element twice"));
+        }
     }
-    Err(Unsupported::new("a set with an element twice"))
+    Ok(())
 }
 
 fn write_map(writer: &mut Writer, items: &[(String, MemoryValue)], depth: u32) -> Written {

@@ -14,16 +14,21 @@ use super::numpy::Numpy;
 use super::types::Types;
 use super::{DecodeError, times};
 use crate::codec::{Damage, Kind, Reader, Token};
+use crate::value::MemoryValue;
 
 /// The object that `payload`, of `kind`, holds: all of it.
 pub(crate) fn decode<'py>(py: Python<'py>, kind: Kind, payload: &[u8]) -> Result<Bound<'py, PyAny>, DecodeError> {
     // Only lists and maps have keys to look up.
     let keys = if matches!(payload.first(), Some(0x80..=0xBF)) { keys::borrow() } else { None };
-    let mut decoder = Decoder { py, reader: Reader::new(kind, payload), keys };
+    let mut decoder = Decoder { py, reader: Reader::new(kind, payload), keys, has_fewer_elements: false };
     let token = decoder.reader.token(0)?;
     token.check_kind(kind)?;
     let value = decoder.value(token, 0)?;
     decoder.reader.finish()?;
+    if decoder.has_fewer_elements {
+        // Whether they are twice there is for the other decoder to say, which knows no equality across kinds.
+        MemoryValue::decode(kind, payload)?;
+    }
     Ok(value)
 }
 
@@ -33,6 +38,8 @@ struct Decoder<'a, 'py> {
     py: Python<'py>,
     reader: Reader<'a>,
     keys: Option<MutexGuard<'static, Keys>>,
+    /// Whether elements of a set became one.
+    has_fewer_elements: bool,
 }
 
 impl<'py> Decoder<'_, 'py> {
@@ -142,7 +149,7 @@ impl<'py> Decoder<'_, 'py> {
         }
     }
 
-    /// Elements that Python holds equal become one.
+    /// Elements that Python holds equal, and other languages don't, become one.
     fn set(&mut self, count: usize, depth: u32) -> Decoded<'py> {
         let set = pyo3::types::PySet::empty(self.py)?;
         for _ in 0..count {
@@ -155,6 +162,7 @@ impl<'py> Decoder<'_, 'py> {
                 }
             })?;
         }
+        self.has_fewer_elements |= set.len() < count;
         Ok(set.into_any())
     }
 }
