@@ -75,7 +75,7 @@ impl<E: Engine + ?Sized> Layered<E> {
                     done => done,
                 }
             }),
-            answer => answer,
+            answer @ Answer::Ready(_) => answer,
         }
     }
 

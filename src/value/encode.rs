@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use num_bigint::BigInt;
 use serde_json::{Number, Value as Json};
 
-use super::{Array, Integer, MemoryValue};
+use super::{Array, Element, Integer, MemoryValue};
 use crate::codec::{Encoded, Step, Unsupported, Writer};
 use crate::error::Result;
 
@@ -77,10 +77,15 @@ impl MemoryValue {
         Ok(())
     }
 
-    /// Whether it is no NaN and holds none: of these a set may have several, as in Python.
-    #[expect(clippy::eq_op, reason = "that is the question")]
+    /// Whether it is no NaN and holds none, nor may be one of numpy's: of these a set may have several, as in Python.
     pub(super) fn equals_itself(&self) -> bool {
-        self == self
+        match self {
+            Self::Float(value) => !value.is_nan(),
+            Self::Decimal(decimal) => !decimal.as_str().contains("NaN"),
+            Self::Tuple(items) | Self::FrozenSet(items) => items.iter().all(Self::equals_itself),
+            Self::Array(array) => !matches!(array.dtype().element(), Element::F16 | Element::F32 | Element::F64),
+            _ => true,
+        }
     }
 
     /// Whether Python can hash it.
