@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from servers import S3
 
 
-def capabilities(prefix: str) -> Capabilities:
+def capabilities(prefix: str, *, stored_in_full: bool = True) -> Capabilities:
     """A name has at most 1,024 bytes: a prefix, the key, some of whose characters take five for each of theirs, an end."""
     return Capabilities(
         transactions=False,
@@ -25,6 +25,7 @@ def capabilities(prefix: str) -> Capabilities:
         bulk=1_800,
         max_key_bytes=150,
         longest_key_bytes=1_023 - len(prefix.encode()),
+        stored_in_full=stored_in_full,
     )
 
 
