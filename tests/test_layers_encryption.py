@@ -10,6 +10,7 @@ import pytest
 from layered import ENCRYPTED, HIDDEN, KEY, OTHER_KEY, all_three, at
 from rrag_storage import ConflictError, DecryptionError, InMemoryStorage, Key, StorageError, UnsupportedOperationError
 from rrag_storage.testing import assert_same, asynchronous, cases
+from support import run_script
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -451,3 +452,40 @@ def test_two_who_open_a_new_file_at_once(path: Path, path_options: dict[str, Any
     in_threads(8, work)
     with at(path, **ENCRYPTED, **path_options).sync as storage:
         assert storage.mget([f"key-{number}" for number in range(8)]) == list(range(8))
+
+
+def test_no_nonce_is_used_twice_across_forks(path: Path) -> None:
+    run_script(
+        """
+        import asyncio, os, sys, warnings
+        from rrag_storage import DatabaseStorage, Key
+
+        # Python warns of a fork beside threads from 3.12 on; that it works is what is tested.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        storage = DatabaseStorage(f"sqlite:{sys.argv[1]}", encryption_key=Key(b"k" * 32))
+
+        async def write(name):
+            await asyncio.gather(*(storage.set(f"{name}{number}", number) for number in range(100)))
+
+        storage.sync.set("before", 1)
+        asyncio.run(write("before"))
+        pids = []
+        for name in "abc":
+            pid = os.fork()
+            if pid == 0:
+                asyncio.run(write(name))
+                storage.sync.close()
+                os._exit(0)
+            pids.append(pid)
+        asyncio.run(write("parent"))
+        for pid in pids:
+            assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        storage.sync.close()
+        """,
+        path,
+    )
+    with underneath(path) as connection:
+        bodies = [body for (body,) in connection.execute("SELECT body FROM rrag_storage")]
+    assert len(bodies) == 501
+    # Header, the length of the key's id, the id; then the nonce.
+    assert len({body[4 + body[3] :][:12] for body in bodies}) == 501
