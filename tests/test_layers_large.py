@@ -240,7 +240,9 @@ class TestExpiry:
         assert store.count() == 1
 
     @pytest.mark.parametrize("refresh", REFRESHES)
-    def test_it_gets_an_end_with_the_record(self, timed: tuple[Storage, Storage], clock: ManualClock, refresh: str) -> None:
+    def test_it_gets_an_end_with_the_record(
+        self, timed: tuple[Storage, Storage], clock: ManualClock, refresh: str
+    ) -> None:
         storage, store = (one.sync for one in timed)
         storage.set("key", self.VALUE)
         storage.set("other", 7)
@@ -251,7 +253,9 @@ class TestExpiry:
         assert store.count() == 0
         assert storage.count() == (0 if refresh == "mget" else 1)
 
-    def test_a_transaction_a_rotation_and_a_copy_keep_it(self, timed: tuple[Storage, Storage], clock: ManualClock) -> None:
+    def test_a_transaction_a_rotation_and_a_copy_keep_it(
+        self, timed: tuple[Storage, Storage], clock: ManualClock
+    ) -> None:
         storage, store = (one.sync for one in timed)
         with storage.transaction() as tx:
             tx.set("key", self.VALUE, ttl=100)
@@ -263,7 +267,9 @@ class TestExpiry:
         clock.advance(200)
         assert store.count() == store_of_target.sync.count() == 0
 
-    def test_what_replaces_an_expired_value_leaves_nothing(self, timed: tuple[Storage, Storage], clock: ManualClock) -> None:
+    def test_what_replaces_an_expired_value_leaves_nothing(
+        self, timed: tuple[Storage, Storage], clock: ManualClock
+    ) -> None:
         storage, store = (one.sync for one in timed)
         storage.set("key", self.VALUE, ttl=100)
         clock.advance(150)

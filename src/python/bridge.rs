@@ -164,7 +164,7 @@ impl Bridge {
             Err(_) => Err(internal(slot.operation.bind(py).get().name())),
         };
         lock(&self.slots).free.push(ticket);
-        if slot.operation.bind(py).get().answer(outcome) {
+        if Operation::answer(slot.operation.bind(py), outcome) {
             // Refused where the waiting task was cancelled in the same turn of the loop: it has been woken for that.
             let _ = slot.waiter.bind(py).call_method1(pyo3::intern!(py, "set_result"), (py.None(),));
         }

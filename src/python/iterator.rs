@@ -128,7 +128,7 @@ impl PyEntryIterator {
     }
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        match self.next().wait(py) {
+        match Operation::wait(&Bound::new(py, self.next())?) {
             Ok(object) => Ok(Some(object)),
             Err(error) if error.is_instance_of::<PyStopAsyncIteration>(py) => Ok(None),
             Err(error) => Err(error),

@@ -12,6 +12,7 @@ mod iterator;
 mod layers;
 mod operation;
 mod query;
+mod send;
 mod signal;
 mod storage;
 mod time;
@@ -85,6 +86,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<query::PySortOrder>()?;
     module.add_class::<transaction::PyTransaction>()?;
     module.add_class::<operation::Operation>()?;
+    send::install(module.py())?;
     module.add_class::<iterator::PyEntryIterator>()?;
     module.add_class::<time::PyManualClock>()?;
     module.add_function(wrap_pyfunction!(backends::connect, module)?)?;

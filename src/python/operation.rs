@@ -4,12 +4,13 @@
 //! answer is there, it is returned at once, with no trip through the event loop. Otherwise the operation waits on a
 //! future of the running loop, which the loop's [`Bridge`] wakes. Invariants:
 //!
-//! 1. The state's lock is never held while Python code or an engine runs.
+//! 1. The state is looked at and changed inside [`Operation::with`] alone, where neither Python code nor an engine runs.
 //! 2. A result is handed out once; an operation is awaited once, as a coroutine.
 //! 3. Dropping one before its first step does nothing but warn.
 
+use std::cell::UnsafeCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
@@ -19,13 +20,13 @@ use pyo3::ffi;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
+use pyo3::sync::critical_section::with_critical_section;
 use pyo3::types::PyTuple;
 
 use super::bridge::Bridge;
 use super::errors::internal;
 use crate::answer::{Answer, BoxFuture};
 use crate::error::Result;
-use crate::sync::lock;
 
 /// What an operation gives: an object or an exception.
 pub(super) type Outcome = PyResult<Py<PyAny>>;
@@ -89,8 +90,15 @@ const SIGNAL_INTERVAL: Duration = Duration::from_millis(50);
 pub(super) struct Operation {
     class: &'static str,
     name: &'static str,
-    state: Mutex<State>,
+    state: Guarded,
 }
+
+/// A state that the interpreter's lock guards, or the object's critical section in an interpreter without one: a lock of
+/// its own would be taken and released four times in every call.
+struct Guarded(UnsafeCell<State>);
+
+// SAFETY: what is in it is `Send`, and `Operation::with` lets one thread at a time get at it.
+unsafe impl Sync for Guarded {}
 
 impl Operation {
     /// An operation of `class.name` on `owner`, which it keeps alive until it ends. `start` begins the work, without
@@ -122,19 +130,19 @@ impl Operation {
                 })),
             }
         };
-        Self { class, name, state: Mutex::new(State::Created(Box::new(first))) }
+        Self { class, name, state: Guarded(UnsafeCell::new(State::Created(Box::new(first)))) }
     }
 
     /// An operation that raises `error` when it is awaited.
     pub(super) fn refused(class: &'static str, name: &'static str, error: PyErr) -> Self {
-        Self { class, name, state: Mutex::new(State::Refused(error)) }
+        Self { class, name, state: Guarded(UnsafeCell::new(State::Refused(error))) }
     }
 
     /// The same operation, with a line in the log for its end.
-    pub(super) fn logged(self, backend: &'static str) -> Self {
+    pub(super) fn logged(mut self, backend: &'static str) -> Self {
         let name = self.name;
-        let mut state = lock(&self.state);
-        if let State::Created(start) = std::mem::replace(&mut *state, State::Running) {
+        let state = self.state.0.get_mut();
+        if let State::Created(start) = std::mem::replace(state, State::Running) {
             *state = State::Created(Box::new(move |py| {
                 let begun = Instant::now();
                 match start(py) {
@@ -153,16 +161,22 @@ impl Operation {
                 }
             }));
         }
-        drop(state);
         self
     }
 
-    fn take(&self) -> State {
-        std::mem::replace(&mut *lock(&self.state), State::Running)
+    /// Looks at the state, or changes it. `look` must not run Python code, which dropping a state may do.
+    fn with<R>(slf: &Bound<'_, Self>, look: impl FnOnce(&mut State) -> R) -> R {
+        // SAFETY: the interpreter is attached to this thread and stays so, `look` doing nothing that lets go of it, so no
+        // other thread of an interpreter with a lock is here; without one, the critical section keeps others out.
+        with_critical_section(slf.as_any(), || look(unsafe { &mut *slf.get().state.0.get() }))
     }
 
-    fn put(&self, state: State) {
-        *lock(&self.state) = state;
+    fn take(slf: &Bound<'_, Self>) -> State {
+        Self::with(slf, |state| std::mem::replace(state, State::Running))
+    }
+
+    fn put(slf: &Bound<'_, Self>, state: State) {
+        drop(Self::with(slf, |current| std::mem::replace(current, state)));
     }
 
     fn reused(&self) -> PyErr {
@@ -188,34 +202,34 @@ impl Operation {
     /// One step of the awaiting task.
     fn step(slf: &Bound<'_, Self>) -> PyResult<Turn> {
         let (py, this) = (slf.py(), slf.get());
-        match this.take() {
+        match Self::take(slf) {
             State::Created(start) => match this.begin(py, start) {
-                Ok(Step::Done(outcome)) => this.end(outcome),
+                Ok(Step::Done(outcome)) => Self::end(slf, outcome),
                 Ok(Step::Later(future)) => Self::suspend(slf, future),
-                Err(error) => this.end(Err(error)),
+                Err(error) => Self::end(slf, Err(error)),
             },
-            State::Refused(error) => this.end(Err(error)),
-            State::Answered(outcome) => this.end(outcome),
+            State::Refused(error) => Self::end(slf, Err(error)),
+            State::Answered(outcome) => Self::end(slf, outcome),
             waiting @ State::Waiting { .. } => {
-                this.put(waiting);
+                Self::put(slf, waiting);
                 Err(this.busy())
             }
             State::Running => Err(this.busy()),
             State::Finished => {
-                this.put(State::Finished);
+                Self::put(slf, State::Finished);
                 Err(this.reused())
             }
         }
     }
 
-    fn end(&self, outcome: Outcome) -> PyResult<Turn> {
-        self.put(State::Finished);
+    fn end(slf: &Bound<'_, Self>, outcome: Outcome) -> PyResult<Turn> {
+        Self::put(slf, State::Finished);
         outcome.map(Turn::Return)
     }
 
     /// Hands `future` to the running loop's bridge, and suspends the awaiting task until that has the answer.
     fn suspend(slf: &Bound<'_, Self>, future: BoxFuture<Finish>) -> PyResult<Turn> {
-        let (py, this) = (slf.py(), slf.get());
+        let py = slf.py();
         let register = || {
             let (bridge, event_loop) = Bridge::of_running_loop(py)?;
             let waiter = event_loop.call_method0(pyo3::intern!(py, "create_future"))?;
@@ -226,22 +240,32 @@ impl Operation {
         match register() {
             Ok((bridge, waiter, iterator, first)) => {
                 let ticket = bridge.get().reserve();
-                this.put(State::Waiting { iterator: iterator.unbind(), bridge: bridge.clone().unbind(), ticket });
+                Self::put(slf, State::Waiting { iterator: iterator.unbind(), bridge: bridge.clone().unbind(), ticket });
                 bridge.get().watch(py, ticket, slf.clone().unbind(), waiter.unbind(), future);
                 Ok(Turn::Yield(first.unbind()))
             }
-            Err(error) => this.end(Err(error)),
+            Err(error) => Self::end(slf, Err(error)),
         }
     }
 
     /// The answer has come: the awaiting task fetches it at its next step. `false` where nobody waits any more.
-    pub(super) fn answer(&self, outcome: Outcome) -> bool {
-        let mut state = lock(&self.state);
-        let waits = matches!(*state, State::Waiting { .. });
-        let before = if waits { std::mem::replace(&mut *state, State::Answered(outcome)) } else { State::Running };
-        drop(state);
-        drop(before);
+    pub(super) fn answer(slf: &Bound<'_, Self>, outcome: Outcome) -> bool {
+        let mut answered = State::Answered(outcome);
+        let waits = Self::with(slf, |state| {
+            let waits = matches!(state, State::Waiting { .. });
+            if waits {
+                std::mem::swap(state, &mut answered);
+            }
+            waits
+        });
+        // What was exchanged, or the answer that nobody wants.
+        drop(answered);
         waits
+    }
+
+    /// Whether the last step was its last.
+    pub(super) fn is_finished(slf: &Bound<'_, Self>) -> bool {
+        Self::with(slf, |state| matches!(state, State::Finished))
     }
 
     /// The operation's name, for messages.
@@ -250,9 +274,10 @@ impl Operation {
     }
 
     /// Ends it without a result. What was begun in an engine goes on there, whole.
-    fn abandon(&self, py: Python<'_>) {
-        if let State::Waiting { bridge, ticket, .. } = std::mem::replace(&mut *lock(&self.state), State::Finished) {
-            bridge.bind(py).get().forget(ticket);
+    fn abandon(slf: &Bound<'_, Self>) {
+        let before = Self::with(slf, |state| std::mem::replace(state, State::Finished));
+        if let State::Waiting { bridge, ticket, .. } = before {
+            bridge.bind(slf.py()).get().forget(ticket);
         }
     }
 }
@@ -260,12 +285,13 @@ impl Operation {
 #[pymethods]
 impl Operation {
     fn __await__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
-        let refuse = match *lock(&slf.get().state) {
-            State::Created(_) | State::Refused(_) => None,
-            State::Finished => Some(slf.get().reused()),
-            _ => Some(slf.get().busy()),
-        };
-        refuse.map_or(Ok(slf), Err)
+        let (is_fresh, is_finished) = Self::with(&slf, |state| {
+            (matches!(state, State::Created(_) | State::Refused(_)), matches!(state, State::Finished))
+        });
+        if is_fresh {
+            return Ok(slf);
+        }
+        Err(if is_finished { slf.get().reused() } else { slf.get().busy() })
     }
 
     fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
@@ -282,6 +308,13 @@ impl Operation {
         }
     }
 
+    /// One step: what it returns where it is finished then, else what the task is to wait for. See `send`.
+    fn _step(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
+        match Self::step(slf)? {
+            Turn::Yield(object) | Turn::Return(object) => Ok(object),
+        }
+    }
+
     /// Runs one step, as a coroutine's `send`.
     fn send(slf: &Bound<'_, Self>, _value: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
         match Self::step(slf)? {
@@ -293,13 +326,12 @@ impl Operation {
     /// Ends the operation with an exception, as a coroutine's `throw`.
     #[pyo3(signature = (kind, value=None, traceback=None))]
     fn throw(
-        &self,
-        py: Python<'_>,
+        slf: &Bound<'_, Self>,
         kind: &Bound<'_, PyAny>,
         value: Option<&Bound<'_, PyAny>>,
         traceback: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
-        self.abandon(py);
+        Self::abandon(slf);
         let _ = traceback;
         let error = match value {
             Some(value) if kind.is_instance_of::<pyo3::types::PyType>() => {
@@ -316,30 +348,31 @@ impl Operation {
     }
 
     /// Ends the operation; nothing is done where it was not awaited yet.
-    fn close(&self, py: Python<'_>) {
-        self.abandon(py);
+    fn close(slf: &Bound<'_, Self>) {
+        Self::abandon(slf);
     }
 
     /// Runs the operation and blocks until it has ended. Works while an event loop runs in this thread; Ctrl-C
     /// interrupts it.
-    pub(super) fn wait(&self, py: Python<'_>) -> Outcome {
-        let start = match self.take() {
+    pub(super) fn wait(slf: &Bound<'_, Self>) -> Outcome {
+        let (py, this) = (slf.py(), slf.get());
+        let start = match Self::take(slf) {
             State::Created(start) => start,
             State::Refused(error) => {
-                self.put(State::Finished);
+                Self::put(slf, State::Finished);
                 return Err(error);
             }
             other => {
-                let error = if matches!(other, State::Finished) { self.reused() } else { self.busy() };
-                self.put(other);
+                let error = if matches!(other, State::Finished) { this.reused() } else { this.busy() };
+                Self::put(slf, other);
                 return Err(error);
             }
         };
-        let step = self.begin(py, start);
-        self.put(State::Finished);
+        let step = this.begin(py, start);
+        Self::put(slf, State::Finished);
         match step? {
             Step::Done(outcome) => outcome,
-            Step::Later(future) => block_on(py, self.name, future)?(py),
+            Step::Later(future) => block_on(py, this.name, future)?(py),
         }
     }
 
@@ -355,40 +388,37 @@ impl Operation {
 
     /// Whether a step of it runs at this moment.
     #[getter]
-    fn cr_running(&self) -> bool {
-        matches!(*lock(&self.state), State::Running)
+    fn cr_running(slf: &Bound<'_, Self>) -> bool {
+        Self::with(slf, |state| matches!(state, State::Running))
     }
 
-    fn __repr__(&self) -> String {
-        let state = match *lock(&self.state) {
+    fn __repr__(slf: &Bound<'_, Self>) -> String {
+        let state = Self::with(slf, |state| match state {
             State::Created(_) | State::Refused(_) => "not awaited yet",
             State::Finished => "finished",
             _ => "under way",
-        };
-        format!("<Operation {}.{}() {state}>", self.class, self.name)
+        });
+        format!("<Operation {}.{}() {state}>", slf.get().class, slf.get().name)
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        // Traversal may not wait: an operation whose state is being changed is in use, and no garbage.
-        if let Ok(state) = self.state.try_lock()
-            && let State::Waiting { iterator, bridge, .. } = &*state
-        {
+        // SAFETY: the collector runs with the interpreter's lock, or while all other threads stand still; none of them
+        // does so inside of `with`, where no Python code runs.
+        if let State::Waiting { iterator, bridge, .. } = unsafe { &*self.state.0.get() } {
             visit.call(iterator)?;
             visit.call(bridge)?;
         }
         Ok(())
     }
 
-    fn __clear__(&self) {
-        let before = std::mem::replace(&mut *lock(&self.state), State::Finished);
-        drop(before);
+    fn __clear__(slf: &Bound<'_, Self>) {
+        Self::put(slf, State::Finished);
     }
 }
 
 impl Drop for Operation {
     fn drop(&mut self) {
-        let state = self.state.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if !matches!(state, State::Created(_) | State::Refused(_)) {
+        if !matches!(self.state.0.get_mut(), State::Created(_) | State::Refused(_)) {
             return;
         }
         let message = format!("coroutine '{}.{}' was never awaited\0", self.class, self.name);

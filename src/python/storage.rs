@@ -101,6 +101,12 @@ impl std::ops::Deref for Local {
     }
 }
 
+/// An answer with the key that it is about, for what is made of it.
+fn with_key<T: Send + 'static>(answer: Answer<Result<T>>, key: Key, storage: &Storage) -> Answer<Result<(T, Local)>> {
+    let local = Local { key, skip: storage.prefix().len() };
+    answer.map_ok(move |found| (found, local))
+}
+
 /// The integer that an increment left.
 pub(super) fn integer(py: Python<'_>, key: &str, record: Option<&Record>) -> Outcome {
     match record {
@@ -137,27 +143,31 @@ impl PyStorage {
         refresh_ttl: Option<&Bound<'_, PyAny>>,
     ) -> Operation {
         self.operation("get", || {
-            let key = self.key(key)?;
-            let (local, ttl) = (self.local(&key), args::optional_ttl(refresh_ttl)?);
+            let (key, ttl) = (self.key(key)?, args::optional_ttl(refresh_ttl)?);
             let default = default.unwrap_or_else(|| py.None());
-            let start = move |storage: &Storage| match ttl {
-                None => storage.read(&key),
-                Some(ttl) => {
-                    storage.read_and_touch(vec![key], ttl).map_ok(|records| records.into_iter().next().flatten())
-                }
+            let start = move |storage: &Storage| {
+                let answer = match ttl {
+                    None => storage.read(&key),
+                    Some(ttl) => {
+                        let touched = storage.read_and_touch(vec![key.clone()], ttl);
+                        touched.map_ok(|records| records.into_iter().next().flatten())
+                    }
+                };
+                with_key(answer, key, storage)
             };
-            Ok((start, move |py: Python<'_>, record: Option<Record>| decode_or(py, &local, record.as_ref(), &default)))
+            Ok((start, move |py: Python<'_>, (record, key): (Option<Record>, Local)| {
+                decode_or(py, &key, record.as_ref(), &default)
+            }))
         })
     }
 
     fn get_value(&self, key: &Bound<'_, PyAny>) -> Operation {
         self.operation("get_value", || {
             let key = self.key(key)?;
-            let local = self.local(&key);
             Ok((
-                move |storage: &Storage| storage.read(&key),
-                move |py: Python<'_>, record: Option<Record>| {
-                    object(py, record.map(|record| memory_value(&local, &record)).transpose()?)
+                move |storage: &Storage| with_key(storage.read(&key), key, storage),
+                |py: Python<'_>, (record, key): (Option<Record>, Local)| {
+                    object(py, record.map(|record| memory_value(&key, &record)).transpose()?)
                 },
             ))
         })
@@ -166,11 +176,10 @@ impl PyStorage {
     fn get_entry(&self, key: &Bound<'_, PyAny>) -> Operation {
         self.operation("get_entry", || {
             let key = self.key(key)?;
-            let local = self.local(&key);
             Ok((
-                move |storage: &Storage| storage.read(&key),
-                move |py: Python<'_>, record: Option<Record>| {
-                    object(py, record.map(|record| PyMemoryEntry::new(&local, record)).transpose()?)
+                move |storage: &Storage| with_key(storage.read(&key), key, storage),
+                |py: Python<'_>, (record, key): (Option<Record>, Local)| {
+                    object(py, record.map(|record| PyMemoryEntry::new(&key, record)).transpose()?)
                 },
             ))
         })

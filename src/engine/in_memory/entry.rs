@@ -14,8 +14,6 @@
 
 use std::sync::Arc;
 
-use smallvec::SmallVec;
-
 use super::heap;
 use crate::engine::record::{Body, Meta, Record};
 
@@ -48,20 +46,28 @@ impl Entry {
         if meta.expires_at.is_some() {
             shape |= HAS_EXPIRY;
         }
-        // Safe Rust fills a shared slice by copying: small entries are put together on the stack.
-        let mut bytes: SmallVec<[u8; 512]> = SmallVec::with_capacity(Self::len_of(key.len(), meta, body.len()));
-        bytes.extend_from_slice(&meta.version.to_le_bytes());
-        bytes.extend_from_slice(&meta.created_at.to_le_bytes());
-        bytes.extend_from_slice(&shape.to_le_bytes());
-        bytes.extend_from_slice(key);
+        let mut bytes = Arc::<[u8]>::new_uninit_slice(Self::len_of(key.len(), meta, body.len()));
+        let mut room = Arc::get_mut(&mut bytes).unwrap_or_default();
+        let mut write = |part: &[u8]| {
+            if let Some((here, rest)) = std::mem::take(&mut room).split_at_mut_checked(part.len()) {
+                here.write_copy_of_slice(part);
+                room = rest;
+            }
+        };
+        write(&meta.version.to_le_bytes());
+        write(&meta.created_at.to_le_bytes());
+        write(&shape.to_le_bytes());
+        write(key);
         if meta.updated_at != meta.created_at {
-            bytes.extend_from_slice(&meta.updated_at.to_le_bytes());
+            write(&meta.updated_at.to_le_bytes());
         }
         if let Some(at) = meta.expires_at {
-            bytes.extend_from_slice(&at.to_le_bytes());
+            write(&at.to_le_bytes());
         }
-        bytes.extend_from_slice(body);
-        Self(Arc::from(bytes.as_slice()))
+        write(body);
+        assert!(room.is_empty(), "the parts are as long as `len_of` says");
+        // SAFETY: all of it was written, part after part: no room is left.
+        Self(unsafe { bytes.assume_init() })
     }
 
     fn len_of(key: usize, meta: &Meta, body: usize) -> usize {

@@ -73,9 +73,11 @@ impl InMemoryEngine {
         if !self.limits.are_none() && taken > given_up {
             reserved = self.totals.reserve(Size::of(0, taken - given_up), &self.limits).ok()?;
         }
-        let before = shard.heap_bytes();
-        shard.replace(id, Entry::new(key.as_bytes(), &meta, &new.body));
-        self.totals.add(Size::of(0, shard.heap_bytes()) - Size::of(0, before) - reserved);
+        let entry = Entry::new(key.as_bytes(), &meta, &new.body);
+        // Nothing else of the shard grows or shrinks.
+        let grown = Size::of(0, entry.heap_bytes()) - Size::of(0, given_up);
+        shard.replace(id, entry);
+        self.totals.add(grown - reserved);
         Some(Commit::Done(smallvec![true]))
     }
 

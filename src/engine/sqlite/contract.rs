@@ -2,7 +2,7 @@
 
 use super::errors::BACKEND;
 use super::job::{Job, Query, Reply, Task};
-use super::{SqliteEngine, SqlitePath, Synchronous};
+use super::{Place, SqliteEngine, SqlitePath, Synchronous};
 use crate::answer::Answer;
 use crate::engine::{
     Announced, Batch, ChangeFn, Commit, Engine, EngineStats, KeyRange, Meta, Page, Record, Scan, Updated,
@@ -39,14 +39,24 @@ impl Engine for SqliteEngine {
     }
 
     fn read_one(&self, key: &Key) -> Answer<Result<Option<Record>>> {
-        match self.read_here(std::slice::from_ref(key)) {
-            Some(read) => Answer::ready(read.map(|mut records| records.pop().flatten())),
+        let read = self.here(|place| match place {
+            Place::File(core) => core.read_one_inline(key),
+            Place::Memory(memory) => {
+                Some(memory.read_keys(std::slice::from_ref(key)).map(|mut records| records.pop().flatten()))
+            }
+        });
+        match read {
+            Some(read) => Answer::ready(read),
             None => self.query(|reply| Query::One(key.clone(), reply)),
         }
     }
 
     fn meta(&self, key: &Key) -> Answer<Result<Option<Meta>>> {
-        match self.meta_here(key) {
+        let meta = self.here(|place| match place {
+            Place::File(core) => core.meta_inline(key),
+            Place::Memory(_) => None,
+        });
+        match meta {
             Some(meta) => Answer::ready(meta),
             None => self.read_one(key).map_ok(|record| record.map(|record| record.meta)),
         }
@@ -54,7 +64,10 @@ impl Engine for SqliteEngine {
 
     fn read(&self, keys: Vec<Key>) -> Answer<Result<Vec<Option<Record>>>> {
         if keys.len() <= INLINE_KEYS
-            && let Some(read) = self.read_here(&keys)
+            && let Some(read) = self.here(|place| match place {
+                Place::File(core) => core.read_inline(&keys),
+                Place::Memory(memory) => Some(memory.read_keys(&keys)),
+            })
         {
             return Answer::ready(read);
         }

@@ -14,6 +14,7 @@ use super::job::{Job, Query, Reply, Task, Timed};
 use super::open::{self, Opened, Target};
 use super::patience::Patience;
 use super::queue::Queue;
+use super::recent::{self, Recent, Stamp};
 use super::slot::Slot;
 use super::statements::{Small, Sql, read_small};
 use super::{readers, writer};
@@ -46,6 +47,8 @@ pub(super) struct Core {
     pub(super) writer: Arc<Slot>,
     /// The connection of the calling threads.
     inline: Arc<Slot>,
+    /// What they have read of late.
+    recent: Mutex<Recent>,
     /// Until the connections are closed.
     guard: Mutex<Option<Guard>>,
     readers: Mutex<usize>,
@@ -104,6 +107,7 @@ impl Core {
             announced,
             writer,
             inline,
+            recent: Mutex::default(),
             guard: Mutex::new(Some(guard)),
             readers: Mutex::new(0),
             reader_left: Condvar::new(),
@@ -177,6 +181,10 @@ impl Core {
     /// Reads in the calling thread; `None` where that would take long, and a reader has to. In the fork gate.
     pub(super) fn read_inline(&self, keys: &[Key]) -> Option<Result<Vec<Option<Record>>>> {
         self.inline(|connection, now_ms| {
+            let stamp = recent::stamp(connection);
+            if let Some(records) = self.recall(stamp.as_ref(), keys, now_ms) {
+                return Ok(Some(records));
+            }
             let read = || {
                 let mut records = Vec::with_capacity(keys.len());
                 for key in keys {
@@ -188,8 +196,61 @@ impl Core {
                 }
                 Ok(Some(records))
             };
-            if keys.len() > 1 { readers::in_snapshot(connection, read) } else { read() }
+            let records = if keys.len() > 1 { readers::in_snapshot(connection, read) } else { read() }?;
+            if let (Some(stamp), Some(records)) = (stamp, &records)
+                && recent::stamp(connection) == Some(stamp)
+            {
+                let mut recent = lock(&self.recent);
+                for (key, record) in keys.iter().zip(records) {
+                    if let Some(record) = record {
+                        recent.remember(stamp, key, record);
+                    }
+                }
+            }
+            Ok(records)
         })
+    }
+
+    /// The record under `key`, read in the calling thread; `None` where a reader has to. In the fork gate.
+    pub(super) fn read_one_inline(&self, key: &Key) -> Option<Result<Option<Record>>> {
+        self.inline(|connection, now_ms| {
+            let stamp = recent::stamp(connection);
+            if let Some(stamp) = &stamp
+                && let Some(record) = lock(&self.recent).recall(stamp, key)
+            {
+                return Ok(Some(Some(record).filter(|record| !record.meta.is_expired(now_ms))));
+            }
+            let record = match read_small(connection, &self.sql, key, now_ms)? {
+                None => return Ok(Some(None)),
+                Some(Small::Large(_)) => return Ok(None),
+                Some(Small::Record(record)) => record,
+            };
+            if let Some(stamp) = stamp
+                && recent::stamp(connection) == Some(stamp)
+            {
+                lock(&self.recent).remember(stamp, key, &record);
+            }
+            Ok(Some(Some(record)))
+        })
+    }
+
+    #[cfg(test)]
+    pub(super) fn knows(&self, key: &Key) -> bool {
+        let known = self.inline(|connection, now_ms| {
+            let stamp = recent::stamp(connection);
+            Ok(Some(self.recall(stamp.as_ref(), std::slice::from_ref(key), now_ms).is_some()))
+        });
+        known.is_some_and(|known| known.is_ok_and(|known| known))
+    }
+
+    /// The records under `keys`, of which all must be known, at `stamp`.
+    fn recall(&self, stamp: Option<&Stamp>, keys: &[Key], now_ms: i64) -> Option<Vec<Option<Record>>> {
+        let (stamp, mut recent) = (stamp?, lock(&self.recent));
+        let records = keys.iter().map(|key| {
+            let record = recent.recall(stamp, key)?;
+            Some(Some(record).filter(|record| !record.meta.is_expired(now_ms)))
+        });
+        records.collect()
     }
 
     /// Version and times of a record, however large it is; `None` where a reader has to look. In the fork gate.

@@ -28,6 +28,7 @@ mod open;
 mod patience;
 mod queue;
 mod readers;
+mod recent;
 mod scan;
 mod schema;
 mod slot;
@@ -47,13 +48,12 @@ use self::errors::BACKEND;
 use self::job::{Job, Query, Reply, Task, Timed};
 use self::memory::Memory;
 use self::patience::Patience;
-use super::{Announced, Meta, Record};
+use super::Announced;
 use crate::answer::Answer;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::fork::{self, Generation};
 use crate::janitor::{self, Purge};
-use crate::key::Key;
 use crate::sync::lock;
 
 /// A store of records in SQLite. See the module for what holds.
@@ -78,6 +78,12 @@ enum Phase {
     /// A thread is opening the file; these jobs wait for it, in their order.
     Opening(Vec<Job>),
     Open(Arc<Core>),
+    Memory(Arc<Memory>),
+}
+
+/// Where the records are that are read in the calling thread.
+enum Place {
+    File(Arc<Core>),
     Memory(Arc<Memory>),
 }
 
@@ -221,37 +227,19 @@ impl SqliteEngine {
         state
     }
 
-    /// Reads in the calling thread, where that is quick.
-    fn read_here(&self, keys: &[Key]) -> Option<Result<Vec<Option<Record>>>> {
+    /// Runs `read` on what is open, in the calling thread and in the fork gate; `None` where nothing is, and where `read`
+    /// finds that a reader has to.
+    fn here<T>(&self, read: impl FnOnce(&Place) -> Option<Result<T>>) -> Option<Result<T>> {
         let _gate = fork::enter();
         let state = self.state();
-        match &state.phase {
-            Phase::Open(core) if !state.closed => {
-                let core = Arc::clone(core);
-                drop(state);
-                core.read_inline(keys)
-            }
-            Phase::Memory(memory) if !state.closed => {
-                let memory = Arc::clone(memory);
-                drop(state);
-                Some(memory.read_keys(keys))
-            }
-            _ => None,
-        }
-    }
-
-    /// As `read_here`, of version and times alone.
-    fn meta_here(&self, key: &Key) -> Option<Result<Option<Meta>>> {
-        let _gate = fork::enter();
-        let state = self.state();
-        match &state.phase {
-            Phase::Open(core) if !state.closed => {
-                let core = Arc::clone(core);
-                drop(state);
-                core.meta_inline(key)
-            }
-            _ => None,
-        }
+        let place = match &state.phase {
+            _ if state.closed => return None,
+            Phase::Open(core) => Place::File(Arc::clone(core)),
+            Phase::Memory(memory) => Place::Memory(Arc::clone(memory)),
+            Phase::Idle | Phase::Opening(_) => return None,
+        };
+        drop(state);
+        read(&place)
     }
 }
 

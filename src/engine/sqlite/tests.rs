@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::engine::{Batch, Commit, Engine, KeyRange, Meta, NewRecord, Write};
+use crate::key::Key;
 
 fn put(engine: &SqliteEngine, key: &str, bytes: usize) -> Answer<Result<Commit>> {
     let meta = Meta { version: 1, created_at: 1, updated_at: 1, expires_at: None };
@@ -54,4 +55,27 @@ fn a_file_gives_back_what_a_large_deletion_freed() {
     assert_eq!(pollster::block_on(engine.remove_range(KeyRange::all())).unwrap(), 20);
     pollster::block_on(engine.close()).unwrap();
     assert!(std::fs::metadata(&path).unwrap().len() < 3_000_000);
+}
+
+#[test]
+fn a_second_read_comes_from_memory_until_somebody_commits() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = SqliteConfig::new(SqlitePath::File(folder.path().join("a.db")));
+    let engine = SqliteEngine::new(config, Clock::System);
+    let key = Key::new("key").unwrap();
+    // Whether a read finds `key` without asking SQLite.
+    let is_known = || {
+        let core = match &engine.state().phase {
+            Phase::Open(core) => Arc::clone(core),
+            _ => panic!("not open"),
+        };
+        core.knows(&key)
+    };
+    pollster::block_on(put(&engine, "key", 10)).unwrap();
+    for size in 0..3 {
+        assert!(!is_known());
+        assert!(pollster::block_on(engine.read_one(&key)).unwrap().is_some());
+        assert!(is_known());
+        pollster::block_on(put(&engine, "other", size)).unwrap();
+    }
 }
