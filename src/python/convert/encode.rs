@@ -100,10 +100,20 @@ fn exactly<'a, 'py, T: PyTypeInfo>(object: &'a Bound<'py, PyAny>) -> Option<&'a 
     Some(unsafe { object.cast_unchecked() })
 }
 
-/// A guess that spares small values a second allocation, and large ones one that is too large.
+/// A guess that spares most values a second allocation, and large ones one that is too large.
 fn capacity(object: &Bound<'_, PyAny>) -> usize {
+    if let Some(text) = exactly::<PyString>(object) {
+        // SAFETY: it is a str. One that is not ASCII takes more bytes than it has characters.
+        let characters = unsafe { ffi::PyUnicode_GET_LENGTH(text.as_ptr()) };
+        return usize::try_from(characters).unwrap_or(0).min(LONGEST_GUESS) + HEAD_BYTES;
+    }
     if object.is_exact_instance_of::<PyDict>() || object.is_exact_instance_of::<PyList>() { 252 } else { 28 }
 }
+
+/// The most that stands before the bytes of a str.
+const HEAD_BYTES: usize = 9;
+/// What is longer costs much more than an allocation, and may be refused.
+const LONGEST_GUESS: usize = 64 * 1024;
 
 pub(super) struct Encoder {
     pub(super) writer: Writer,
