@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import random
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
-from layered import KEY, OTHER_KEY, at
+from layered import COMPRESSED, ENCRYPTED, KEY, OTHER_KEY, all_three, at
 from rrag_storage import (
     Compression,
     ConfigurationError,
@@ -21,7 +23,7 @@ from rrag_storage import (
 from rrag_storage.testing import asynchronous
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
 REFUSED: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
@@ -275,3 +277,34 @@ def test_closing_leaves_the_store_of_large_values_open() -> None:
 def test_nothing_to_collect() -> None:
     with pytest.raises(ValueError, match="large_values"):
         InMemoryStorage().sync.collect_garbage()
+
+
+@asynchronous
+async def test_a_large_value_leaves_the_loop_free() -> None:
+    text, noise = "text that shrinks, " * 100_000, random.Random(1).randbytes(1_000_000)
+
+    async def while_waiting(operation: Awaitable[Any]) -> tuple[list[str], Any]:
+        """In which order it and a pause of no length end, and what it gives."""
+        order = []
+
+        async def noted(name: str, awaited: Awaitable[Any]) -> Any:
+            found = await awaited
+            order.append(name)
+            return found
+
+        found, _ = await asyncio.gather(noted("operation", operation), noted("pause", asyncio.sleep(0)))
+        return order, found
+
+    free = ["pause", "operation"]
+    async with InMemoryStorage(**COMPRESSED) as storage:
+        assert await while_waiting(storage.set("key", text)) == (free, None)
+        assert await storage.get("key") == text
+    async with InMemoryStorage(**ENCRYPTED) as storage:
+        assert await while_waiting(storage.set("key", noise)) == (free, None)
+        assert await while_waiting(storage.get("key")) == (free, noise)
+        assert await while_waiting(storage.mget(["key", "other"])) == (free, [noise, None])
+        assert await while_waiting(storage.set("key", 1)) == (["operation", "pause"], None)
+    async with InMemoryStorage(**all_three()) as storage:
+        assert await while_waiting(storage.set("key", noise)) == (free, None)
+        assert await while_waiting(storage.get("key")) == (free, noise)
+        assert [pair async for pair in storage.items()] == [("key", noise)]

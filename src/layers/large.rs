@@ -6,10 +6,13 @@
 //! The payload of a record that expires does so too, a while later: the object store frees it by itself, whoever wrote
 //! it. A record that is to live longer than its payload, or to end where its payload has no end, gets a new payload.
 
+use std::sync::Arc;
+
 use sha2::{Digest, Sha256};
 use smallvec::smallvec;
 
 use super::encryption::StorageId;
+use super::heavy;
 use super::key_ring::fill;
 use super::state::{Name, State};
 use crate::codec::{self, Damage, Frame, Kind, Packing};
@@ -137,13 +140,20 @@ impl State {
     }
 
     /// Stores `body`, which is packed, in the object store; the record will expire at this time, in milliseconds.
-    pub(super) async fn upload(&self, name: Name<'_>, body: Vec<u8>, expires_at: Option<i64>) -> Result<Pointer> {
+    pub(super) async fn upload(
+        self: &Arc<Self>,
+        name: Name<'_>,
+        body: Vec<u8>,
+        expires_at: Option<i64>,
+    ) -> Result<Pointer> {
         let key = name.key;
         let frame = Frame::parse(&body).map_err(|damage| damage.under(key))?;
         let store = self.store(key)?;
         let clock = store.clock();
         let pointer = Pointer::new(frame.kind, body.len(), expires_at.map(|at| kept_until(at, clock.now_ms())))?;
-        let body = self.seal_payload(name.stored, &pointer.id, body)?;
+        let (state, stored) = (Arc::clone(self), name.stored.to_owned());
+        let bytes = if self.layers.keys.is_some() { body.len() } else { 0 };
+        let body = heavy::over(bytes, move || state.seal_payload(&stored, &pointer.id, body)).await?;
         let payload = store.key(&pointer.name(self.id()?, name.stored))?;
         let record = new_record(MemoryValue::Bytes(body).encode()?, pointer.expires_at, clock.stamp());
         store.commit(Batch { writes: smallvec![(payload, Write::Put(record))], ..Batch::default() }).await?;

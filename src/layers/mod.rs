@@ -15,6 +15,7 @@ mod compression;
 mod dictionaries;
 mod encryption;
 mod garbage;
+mod heavy;
 mod hidden;
 mod key_ring;
 mod large;

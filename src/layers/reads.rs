@@ -3,12 +3,15 @@
 //! A payload may be on its way out while its record is read: whoever misses one reads the record again.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use futures_util::future::join_all;
 
-use super::layered::Layered;
+use super::heavy;
+use super::layered::{Layered, then};
 use super::state::{Name, Opened};
 use crate::answer::{Answer, attempt};
+use crate::codec::Frame;
 use crate::engine::{Engine, Page, Record, Scan};
 use crate::error::{Error, Result};
 use crate::key::Key;
@@ -29,12 +32,14 @@ pub(super) fn missing(key: &str) -> Error {
 
 impl<E: Engine + ?Sized> Layered<E> {
     pub(super) fn open_one(&self, key: &Key, stored: &Key, record: Record) -> Answer<Result<Option<Record>>> {
-        let opened = attempt!(self.state.open(Name { key, stored }, record));
-        if let Opened::Plain(record) = opened {
-            return Answer::ready(Ok(Some(record)));
-        }
         let (me, key, stored) = (self.clone(), key.clone(), stored.clone());
-        Answer::later(async move { me.resolve(&key, &stored, opened).await })
+        let (state, name) = (Arc::clone(&self.state), (key.clone(), stored.clone()));
+        let bytes = packed_bytes(&record);
+        let opened = heavy::over(bytes, move || state.open(Name { key: &name.0, stored: &name.1 }, record));
+        then(opened, move |opened| match opened {
+            Opened::Plain(record) => Answer::ready(Ok(Some(record))),
+            opened => Answer::later(async move { me.resolve(&key, &stored, opened).await }),
+        })
     }
 
     /// A record that is not plain yet; `None` where it went away meanwhile.
@@ -65,35 +70,41 @@ impl<E: Engine + ?Sized> Layered<E> {
         stored: Vec<Key>,
         records: Vec<Option<Record>>,
     ) -> Answer<Result<Vec<Option<Record>>>> {
-        let (open, pending) = attempt!(self.open_now(&keys, &stored, &records));
-        if pending.is_empty() {
-            return Answer::ready(Ok(open));
-        }
+        let bytes = records.iter().flatten().map(packed_bytes).sum();
         let me = self.clone();
-        Answer::later(async move {
-            let (mut records, mut open, mut pending) = (records, open, pending);
-            loop {
-                let mut gone = Vec::new();
-                for (place, record) in me.fetch_all(&keys, &stored, pending).await? {
-                    if record.is_none() {
-                        gone.push(place);
-                    }
-                    open[place] = record;
-                }
-                if gone.is_empty() {
-                    return Ok(open);
-                }
-                let again = me.engine.read(stored.clone()).await?;
-                for place in gone {
-                    if let (Some(before), Some(Some(now))) = (&records[place], again.get(place))
-                        && before.body[..] == now.body[..]
-                    {
-                        return Err(missing(&keys[place]));
-                    }
-                }
-                records = again;
-                (open, pending) = me.open_now(&keys, &stored, &records)?;
+        let opened = heavy::over(bytes, move || {
+            let (open, pending) = me.open_now(&keys, &stored, &records)?;
+            Ok((keys, stored, records, open, pending))
+        });
+        let me = self.clone();
+        then(opened, move |(keys, stored, mut records, mut open, mut pending)| {
+            if pending.is_empty() {
+                return Answer::ready(Ok(open));
             }
+            Answer::later(async move {
+                loop {
+                    let mut gone = Vec::new();
+                    for (place, record) in me.fetch_all(&keys, &stored, pending).await? {
+                        if record.is_none() {
+                            gone.push(place);
+                        }
+                        open[place] = record;
+                    }
+                    if gone.is_empty() {
+                        return Ok(open);
+                    }
+                    let again = me.engine.read(stored.clone()).await?;
+                    for place in gone {
+                        if let (Some(before), Some(Some(now))) = (&records[place], again.get(place))
+                            && before.body[..] == now.body[..]
+                        {
+                            return Err(missing(&keys[place]));
+                        }
+                    }
+                    records = again;
+                    (open, pending) = me.open_now(&keys, &stored, &records)?;
+                }
+            })
         })
     }
 
@@ -120,41 +131,48 @@ impl<E: Engine + ?Sized> Layered<E> {
     /// A page of a listing as of one moment, cut where its values take too much memory. Where a payload went away
     /// meanwhile, that moment is a later one.
     pub(super) fn open_page(&self, scan: Scan, page: Page) -> Answer<Result<Page>> {
-        let (page, pending) = attempt!(self.open_rows(page));
-        if pending.is_empty() {
-            return Answer::ready(Ok(page));
-        }
+        let bytes = page.rows.iter().filter_map(|row| row.record.as_ref()).map(packed_bytes).sum();
         let me = self.clone();
-        Answer::later(async move {
-            let (mut page, mut pending, mut scan) = (page, pending, scan);
-            let mut missed = HashSet::new();
-            for attempt in 1.. {
-                let keys: Vec<Key> = page.rows.iter().map(|row| row.key.clone()).collect();
-                let payloads: HashMap<usize, _> =
-                    pending.iter().filter_map(|(place, opened)| Some((*place, opened.payload()?))).collect();
-                let mut is_whole = true;
-                for (place, record) in me.fetch_all(&keys, &keys, pending).await? {
-                    is_whole &= record.is_some();
-                    // The same payload twice: it is not just on its way out.
-                    if record.is_none()
-                        && let Some(&payload) = payloads.get(&place)
-                        && !missed.insert(payload)
-                    {
-                        return Err(missing(&keys[place]));
-                    }
-                    page.rows[place].record = record;
-                }
-                if is_whole {
-                    break;
-                }
-                if attempt % ATTEMPTS == 0 {
-                    // Others write faster than so many can be fetched: fewer.
-                    scan.limit = (page.rows.len() / 2).max(1);
-                }
-                (page, pending) = me.open_rows(me.engine.scan(scan.clone()).await?)?;
+        let opened = heavy::over(bytes, move || me.open_rows(page));
+        let me = self.clone();
+        then(opened, move |(page, pending)| {
+            if pending.is_empty() {
+                return Answer::ready(Ok(page));
             }
-            Ok(page)
+            Answer::later(async move { me.open_pending(scan, page, pending).await })
         })
+    }
+
+    /// The rest of a page, of which something is not here yet.
+    async fn open_pending(&self, scan: Scan, page: Page, pending: Vec<(usize, Opened)>) -> Result<Page> {
+        let (mut page, mut pending, mut scan) = (page, pending, scan);
+        let mut missed = HashSet::new();
+        for attempt in 1.. {
+            let keys: Vec<Key> = page.rows.iter().map(|row| row.key.clone()).collect();
+            let payloads: HashMap<usize, _> =
+                pending.iter().filter_map(|(place, opened)| Some((*place, opened.payload()?))).collect();
+            let mut is_whole = true;
+            for (place, record) in self.fetch_all(&keys, &keys, pending).await? {
+                is_whole &= record.is_some();
+                // The same payload twice: it is not just on its way out.
+                if record.is_none()
+                    && let Some(&payload) = payloads.get(&place)
+                    && !missed.insert(payload)
+                {
+                    return Err(missing(&keys[place]));
+                }
+                page.rows[place].record = record;
+            }
+            if is_whole {
+                break;
+            }
+            if attempt % ATTEMPTS == 0 {
+                // Others write faster than so many can be fetched: fewer.
+                scan.limit = (page.rows.len() / 2).max(1);
+            }
+            (page, pending) = self.open_rows(self.engine.scan(scan.clone()).await?)?;
+        }
+        Ok(page)
     }
 
     /// What of a page can be opened at once, and the rest with its places.
@@ -238,6 +256,11 @@ impl<E: Engine + ?Sized> Layered<E> {
         });
         some_at_a_time(fetching).await
     }
+}
+
+/// How many bytes have to be gone over to open `record`.
+fn packed_bytes(record: &Record) -> usize {
+    if Frame::is_plain_body(&record.body) { 0 } else { record.body.len() }
 }
 
 /// Waits for all of `work`, of which not too much is under way at once.

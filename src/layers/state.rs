@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use super::compression::{Compression, Dictionary, dictionary_of, unpack};
 use super::dictionaries;
 use super::encryption::{StorageId, payload_context, record_context, seal, unseal};
+use super::heavy;
 use super::hidden::Hider;
 use super::key_ring::fill;
 use super::large::{PAYLOAD_ID_BYTES, Pointer};
@@ -198,7 +199,7 @@ impl State {
 
     /// The record before any layer, whatever has to be asked for; `None` where its payload is not there.
     pub(super) async fn resolve<E: Engine + ?Sized>(
-        &self,
+        self: &Arc<Self>,
         engine: &E,
         name: Name<'_>,
         opened: Opened,
@@ -216,37 +217,52 @@ impl State {
                     self.dictionary(engine, id, key).await?;
                     self.unpacked(key, record)?
                 }
-                Opened::Elsewhere(meta, pointer) => match self.fetch(engine, name, &pointer).await? {
-                    Some(body) => self.unpacked(key, Record { meta, body: body.into() })?,
+                Opened::Elsewhere(meta, pointer) => match self.fetch(engine, name, meta, pointer).await? {
+                    Some(opened) => opened,
                     None => return Ok(None),
                 },
             };
         }
     }
 
-    /// The body of an offloaded payload, its seal off.
+    /// The record with its offloaded payload, whose seal is taken off; `None` where that is not there.
     async fn fetch<E: Engine + ?Sized>(
-        &self,
+        self: &Arc<Self>,
         engine: &E,
         name: Name<'_>,
-        pointer: &Pointer,
-    ) -> Result<Option<Vec<u8>>> {
+        meta: Meta,
+        pointer: Pointer,
+    ) -> Result<Option<Opened>> {
         let key = name.key;
         self.prepare(engine).await?;
-        let Some(body) = self.payload(name, pointer).await? else { return Ok(None) };
+        let Some(body) = self.payload(name, &pointer).await? else { return Ok(None) };
         let frame = Frame::parse(&body).map_err(|damage| damage.under(key))?;
         if frame.is_offloaded || frame.kind != pointer.kind {
             return Err(Damage::new("what the object store holds in place of its value is not its payload").under(key));
         }
-        if frame.key_id.is_none() {
+        let context = if frame.key_id.is_none() {
             if pointer.is_sealed {
                 return Err(not_sealed(key));
             }
             self.check_sealed(&frame, key)?;
-            return Ok(Some(body));
-        }
-        let context = payload_context(self.id()?, name.stored, &pointer.id);
-        unseal(self.layers.keys.as_deref(), &frame, key, &context).map(Some)
+            None
+        } else {
+            Some(payload_context(self.id()?, name.stored, &pointer.id))
+        };
+        // What is plain is shown to its reader as it is.
+        let bytes = if frame.is_plain() { 0 } else { body.len() };
+        let (state, key) = (Arc::clone(self), key.to_owned());
+        let opened = heavy::over(bytes, move || {
+            let body = match context {
+                None => body,
+                Some(context) => {
+                    let frame = Frame::parse(&body).map_err(|damage| damage.under(&key))?;
+                    unseal(state.layers.keys.as_deref(), &frame, &key, &context)?
+                }
+            };
+            state.unpacked(&key, Record { meta, body: body.into() })
+        });
+        opened.await.map(Some)
     }
 
     /// Refuses a plain record where only sealed ones are believed.

@@ -1,9 +1,11 @@
 //! Writing through the layers: sealing, offloading, and removing payloads that nothing points to any more.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use super::heavy;
 use super::large::Pointer;
-use super::layered::Layered;
+use super::layered::{Layered, then};
 use super::state::Name;
 use crate::answer::{Answer, attempt};
 use crate::engine::{Batch, Check, Commit, Engine, KeyRange, Scan, Write};
@@ -35,14 +37,23 @@ impl<E: Engine + ?Sized> Layered<E> {
             let me = self.clone();
             return Answer::later(async move { me.commit_and_offload(batch).await });
         }
-        let mut writes = batch.writes;
-        for (stored, write) in &mut writes {
-            if let Write::Put(new) = write {
-                let body = self.state.pack(std::mem::take(&mut new.body));
-                new.body = attempt!(self.state.seal_record(stored, &new.meta, body));
+        let (mut writes, state) = (batch.writes, Arc::clone(&self.state));
+        let bodies = writes.iter().filter_map(|(_, write)| match write {
+            Write::Put(new) => Some(new.body.len()),
+            Write::Delete => None,
+        });
+        let bytes = bodies.sum();
+        let sealed = heavy::over(bytes, move || {
+            for (stored, write) in &mut writes {
+                if let Write::Put(new) = write {
+                    let body = state.pack(std::mem::take(&mut new.body));
+                    new.body = state.seal_record(stored, &new.meta, body)?;
+                }
             }
-        }
-        self.engine.commit(Batch { checks: batch.checks, writes })
+            Ok(Batch { checks: batch.checks, writes })
+        });
+        let me = self.clone();
+        then(sealed, move |batch| me.engine.commit(batch))
     }
 
     async fn commit_and_offload(&self, batch: Batch) -> Result<Commit> {
@@ -72,7 +83,8 @@ impl<E: Engine + ?Sized> Layered<E> {
     async fn offload(&self, writes: &mut [(Key, Write)], new: &mut Vec<Payload>) -> Result<()> {
         for (stored, write) in writes {
             let Write::Put(put) = write else { continue };
-            let mut body = self.state.pack(std::mem::take(&mut put.body));
+            let (state, body) = (Arc::clone(&self.state), std::mem::take(&mut put.body));
+            let mut body = heavy::over(body.len(), move || Ok(state.pack(body))).await?;
             if self.state.is_large(body.len()) {
                 let pointer = self.state.upload(Name { key: stored, stored }, body, put.meta.expires_at).await?;
                 body = pointer.body();
