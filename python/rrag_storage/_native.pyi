@@ -201,7 +201,9 @@ class Storage:
             then be asked for: listings, `namespaces`, `count` and `clear` of a part raise UnsupportedOperationError.
             It can't be changed for a storage that holds entries: it finds none of them.
         large_values: an `ObjectStorage` (or any other storage) that large values live in, the backend holding a
-            pointer. It stays the caller's to close.
+            pointer. It stays the caller's to close. What belongs to an entry that expires expires there too, later by the
+            time that the entry was to live, at least a minute and at most an hour; `expire`, `persist` and
+            `refresh_ttl` store it anew where it would not live as long, or has no end and gets one.
         large_value_threshold: values of fewer bytes, compressed, stay in the backend. int, bytes.
 
     >>> async def main():
@@ -712,7 +714,8 @@ class Storage:
         A process that is killed between storing a large value and committing the pointer to it, or between a commit and
         the removal of the value before, leaves an object behind. What is younger than `older_than` (seconds or a
         timedelta, zero or more) is left alone, because its commit may be under way: choose more than the longest
-        write takes. What another storage keeps in the same object store is never touched.
+        write takes. What another storage keeps in the same object store is never touched; a copy of a database file is
+        the same storage, though, and knows nothing of what the original points to.
 
         Raises:
             ValueError: this storage has no `large_values`.
