@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use super::config::SqliteConfig;
 use super::errors::{BACKEND, Outcome, backend, gone};
 use super::guard::Guard;
-use super::job::{Job, Query, Reply, Task, Timed};
+use super::job::{Done, Job, Query, Reply, Task, Timed};
 use super::open::{self, Opened, Target};
 use super::patience::Patience;
 use super::queue::Queue;
@@ -232,6 +232,26 @@ impl Core {
             }
             Ok(Some(Some(record)))
         })
+    }
+
+    /// Keeps what is known over a commit of these tasks, which led from one state to the next.
+    pub(super) fn carry_over<'t>(
+        &self,
+        before: &Stamp,
+        after: Stamp,
+        tasks: impl Iterator<Item = (&'t Task, &'t Outcome<Done>)>,
+    ) {
+        let mut recent = lock(&self.recent);
+        if !recent.advance(before, after) {
+            return;
+        }
+        for (task, done) in tasks {
+            // What was refused has changed nothing.
+            let Ok(done) = done else { continue };
+            if !task.tell_changes(done, &mut |key, record| recent.change(key, record)) {
+                return recent.forget();
+            }
+        }
     }
 
     #[cfg(test)]

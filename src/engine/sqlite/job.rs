@@ -5,10 +5,10 @@ use rusqlite::Connection;
 
 use super::errors::{Outcome, gone};
 use super::patience::Patience;
-use super::statements::{self, Sql};
+use super::statements::{self, Created, Sql};
 use super::{attributes, scan};
 use crate::answer::Answer;
-use crate::engine::{Batch, ChangeFn, Commit, EngineStats, KeyRange, Page, Record, Scan, Updated, Write};
+use crate::engine::{Batch, Body, ChangeFn, Commit, EngineStats, KeyRange, Meta, Page, Record, Scan, Updated, Write};
 use crate::error::{Error, Result};
 use crate::key::Key;
 
@@ -44,7 +44,7 @@ pub(super) enum Task {
 
 /// What a task came to, before its transaction is committed.
 pub(super) enum Done {
-    Commit(Commit),
+    Commit(Commit, Created),
     Updated(Vec<Updated>),
     Removed(u64),
     Attribute(Option<Vec<u8>>),
@@ -55,7 +55,10 @@ pub(super) enum Done {
 impl Task {
     pub(super) fn run(&self, connection: &Connection, sql: &Sql, now_ms: i64) -> Outcome<Done> {
         Ok(match self {
-            Self::Commit(batch, _) => Done::Commit(statements::commit(connection, sql, batch, now_ms)?),
+            Self::Commit(batch, _) => {
+                let (commit, created) = statements::commit(connection, sql, batch, now_ms)?;
+                Done::Commit(commit, created)
+            }
             Self::Update(keys, change, _) => Done::Updated(statements::update(connection, sql, keys, change, now_ms)?),
             Self::RemoveRange(range, _) => Done::Removed(statements::remove_range(connection, sql, range, now_ms)?),
             Self::Attribute(name, proposed, _) => {
@@ -67,7 +70,7 @@ impl Task {
 
     pub(super) fn answer(self, done: Result<Done>) {
         match (self, done) {
-            (Self::Commit(_, reply), Ok(Done::Commit(commit))) => reply.send(Ok(commit)),
+            (Self::Commit(_, reply), Ok(Done::Commit(commit, _))) => reply.send(Ok(commit)),
             (Self::Update(_, _, reply), Ok(Done::Updated(updated))) => reply.send(Ok(updated)),
             (Self::RemoveRange(_, reply), Ok(Done::Removed(count))) => reply.send(Ok(count)),
             (Self::Attribute(_, _, reply), Ok(Done::Attribute(value))) => reply.send(Ok(value)),
@@ -105,10 +108,41 @@ impl Task {
         }
     }
 
+    /// Calls `changed` for each key that it has changed, with a way to the record that is there now. False where it can't
+    /// say what it has changed.
+    pub(super) fn tell_changes<'t>(
+        &'t self,
+        done: &'t Done,
+        changed: &mut dyn FnMut(&'t Key, &dyn Fn() -> Option<Record>),
+    ) -> bool {
+        match (self, done) {
+            (Self::Commit(batch, _), Done::Commit(Commit::Done(_), created)) => {
+                for ((key, write), &created_at) in batch.writes.iter().zip(created) {
+                    changed(key, &|| match write {
+                        Write::Put(new) => {
+                            let meta = Meta { created_at, ..new.meta };
+                            Some(Record { meta, body: Body::from(new.body.as_slice()) })
+                        }
+                        Write::Delete => None,
+                    });
+                }
+                true
+            }
+            (Self::Update(keys, ..), Done::Updated(updated)) => {
+                for (key, one) in keys.iter().zip(updated) {
+                    changed(key, &|| one.after.clone());
+                }
+                true
+            }
+            (Self::RemoveRange(..) | Self::Purge, _) => false,
+            (Self::Commit(..) | Self::Update(..) | Self::Attribute(..), _) => true,
+        }
+    }
+
     /// The earliest expiry that it stores, in milliseconds since the Unix epoch.
     pub(super) fn expiry(&self, done: &Done) -> Option<i64> {
         match (self, done) {
-            (Self::Commit(batch, _), Done::Commit(Commit::Done(_))) => batch
+            (Self::Commit(batch, _), Done::Commit(Commit::Done(_), _)) => batch
                 .writes
                 .iter()
                 .filter_map(|(_, write)| match write {

@@ -6,7 +6,8 @@
 //! returns, whoever commits (<https://sqlite.org/walformat.html#the_wal_index_header>). Looking at it takes nanoseconds,
 //! where the least transaction takes microseconds and several calls to the system.
 //!
-//! Invariant: what is in it was read while the header was `stamp`, before and after the read.
+//! Invariant: what is in it was read while the header was `stamp`, before and after the read; or it was written by the one
+//! commit that led from the state that this was read in to `stamp`.
 
 use std::ffi::c_void;
 use std::ptr;
@@ -15,8 +16,12 @@ use std::sync::atomic::{AtomicU32, Ordering, fence};
 use hashbrown::HashMap;
 use rusqlite::{Connection, ffi};
 
+use super::statements::INLINE_BODY;
 use crate::engine::Record;
 use crate::key::Key;
+
+/// Which of a header's numbers counts the commits.
+const COMMITS: usize = 2;
 
 /// Keys and records of so many bytes make a generation; at most two of them are there.
 const GENERATION_BYTES: usize = 8 << 20;
@@ -60,6 +65,33 @@ impl Recent {
         self.insert(key.clone(), record.clone());
     }
 
+    /// One commit led from `before` to `after`. Whether there is something to keep, of which every change has to be told.
+    pub(super) fn advance(&mut self, before: &Stamp, after: Stamp) -> bool {
+        if self.stamp.as_ref() != Some(before) {
+            return false;
+        }
+        self.stamp = Some(after);
+        true
+    }
+
+    /// The commit left `record` under `key`, which is asked for where the key is known.
+    pub(super) fn change(&mut self, key: &Key, record: impl FnOnce() -> Option<Record>) {
+        let Some(known) = self.young.get_mut(key).or_else(|| self.old.get_mut(key)) else { return };
+        match record().filter(|record| record.body.len() <= INLINE_BODY) {
+            // A little more or less than was counted: the limit is no exact one.
+            Some(record) => *known = record,
+            None => {
+                self.young.remove(key);
+                self.old.remove(key);
+            }
+        }
+    }
+
+    /// Forgets everything.
+    pub(super) fn forget(&mut self) {
+        *self = Self::default();
+    }
+
     fn insert(&mut self, key: Key, record: Record) {
         if self.young_bytes >= GENERATION_BYTES {
             self.old = std::mem::take(&mut self.young);
@@ -85,6 +117,11 @@ pub(super) fn stamp(connection: &Connection) -> Option<Stamp> {
     let second = read(HEADER);
     fence(Ordering::Acquire);
     (first == second).then_some(first)
+}
+
+/// Whether one commit, and no other, lies between two states.
+pub(super) fn is_next(before: &Stamp, after: &Stamp) -> bool {
+    before[COMMITS].wrapping_add(1) == after[COMMITS]
 }
 
 /// Where the log's index begins in memory.
@@ -132,6 +169,27 @@ mod tests {
         recent.remember([2; HEADER], &other, &record(10));
         assert!(recent.recall(&[2; HEADER], &key).is_none());
         assert!(recent.recall(&[1; HEADER], &key).is_none());
+    }
+
+    #[test]
+    fn a_commit_changes_what_is_known() {
+        let (mut recent, [one, two, other]) =
+            (Recent::default(), ["one", "two", "other"].map(|key| Key::new(key).expect("a key")));
+        recent.remember([1; HEADER], &one, &record(1));
+        recent.remember([1; HEADER], &two, &record(2));
+        assert!(recent.advance(&[1; HEADER], [2; HEADER]));
+        recent.change(&one, || Some(record(3)));
+        recent.change(&other, || Some(record(4)));
+        assert_eq!(recent.recall(&[2; HEADER], &one).map(|record| record.body.len()), Some(3));
+        assert_eq!(recent.recall(&[2; HEADER], &two).map(|record| record.body.len()), Some(2));
+        assert!(recent.recall(&[2; HEADER], &other).is_none());
+        assert!(recent.advance(&[2; HEADER], [3; HEADER]));
+        recent.change(&two, || None);
+        assert!(recent.recall(&[3; HEADER], &two).is_none());
+        // Another's commit lies between.
+        assert!(!recent.advance(&[4; HEADER], [5; HEADER]));
+        assert!(recent.recall(&[5; HEADER], &one).is_none());
+        assert!(recent.recall(&[3; HEADER], &one).is_some());
     }
 
     #[test]

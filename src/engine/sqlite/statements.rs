@@ -189,22 +189,29 @@ fn delete(connection: &Connection, sql: &Sql, key: &Key, now_ms: i64) -> Outcome
     Ok(place.live)
 }
 
-/// Runs a batch. A conflict leaves the transaction as it was; a fault leaves it half changed, to be rolled back.
-pub(super) fn commit(connection: &Connection, sql: &Sql, batch: &Batch, now_ms: i64) -> Outcome<Commit> {
+/// Runs a batch. A conflict leaves the transaction as it was; a fault leaves it half changed, to be rolled back. With it
+/// comes when each of the records written now counts as created.
+pub(super) fn commit(connection: &Connection, sql: &Sql, batch: &Batch, now_ms: i64) -> Outcome<(Commit, Created)> {
+    let mut created = Created::new();
     for (key, check) in &batch.checks {
         if !holds(connection, sql, key, *check, now_ms)? {
-            return Ok(Commit::Conflict(key.clone()));
+            return Ok((Commit::Conflict(key.clone()), created));
         }
     }
     let mut done = smallvec::SmallVec::with_capacity(batch.writes.len());
     for (key, write) in &batch.writes {
-        done.push(match write {
-            Write::Put(record) => put(connection, sql, key, record, now_ms)?.0,
-            Write::Delete => delete(connection, sql, key, now_ms)?,
-        });
+        let (lived, at) = match write {
+            Write::Put(record) => put(connection, sql, key, record, now_ms)?,
+            Write::Delete => (delete(connection, sql, key, now_ms)?, 0),
+        };
+        done.push(lived);
+        created.push(at);
     }
-    Ok(Commit::Done(done))
+    Ok((Commit::Done(done), created))
 }
+
+/// A creation time for each write of a batch.
+pub(super) type Created = smallvec::SmallVec<[i64; 4]>;
 
 /// Reads and changes `keys`. All changes are asked for before the first is written, so that an error of `change`
 /// leaves the transaction as it was; a key named twice sees its earlier change.

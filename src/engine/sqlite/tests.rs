@@ -58,10 +58,10 @@ fn a_file_gives_back_what_a_large_deletion_freed() {
 }
 
 #[test]
-fn a_second_read_comes_from_memory_until_somebody_commits() {
+fn a_second_read_comes_from_memory_until_somebody_else_commits() {
     let folder = tempfile::tempdir().unwrap();
-    let config = SqliteConfig::new(SqlitePath::File(folder.path().join("a.db")));
-    let engine = SqliteEngine::new(config, Clock::System);
+    let open = || SqliteEngine::new(SqliteConfig::new(SqlitePath::File(folder.path().join("a.db"))), Clock::System);
+    let (engine, another) = (open(), open());
     let key = Key::new("key").unwrap();
     // Whether a read finds `key` without asking SQLite.
     let is_known = || {
@@ -71,11 +71,21 @@ fn a_second_read_comes_from_memory_until_somebody_commits() {
         };
         core.knows(&key)
     };
-    pollster::block_on(put(&engine, "key", 10)).unwrap();
-    for size in 0..3 {
+    let read = || pollster::block_on(engine.read_one(&key)).unwrap().map(|record| record.body.len());
+    pollster::block_on(put(&engine, "key", 0)).unwrap();
+    for size in 1..4 {
         assert!(!is_known());
-        assert!(pollster::block_on(engine.read_one(&key)).unwrap().is_some());
-        assert!(is_known());
+        assert_eq!(read(), Some(size - 1));
+        // What it writes itself is known.
         pollster::block_on(put(&engine, "other", size)).unwrap();
+        assert!(is_known());
+        pollster::block_on(put(&engine, "key", size)).unwrap();
+        assert!(is_known());
+        assert_eq!(read(), Some(size));
+        pollster::block_on(put(&another, "other", 10 + size)).unwrap();
     }
+    read();
+    pollster::block_on(engine.delete(vec![key.clone()])).unwrap();
+    assert!(!is_known());
+    assert_eq!(read(), None);
 }

@@ -17,6 +17,7 @@ use super::core::Core;
 use super::errors::{Fault, Outcome, Passing, gone};
 use super::job::{Done, Task, Timed};
 use super::patience::Patience;
+use super::recent;
 use crate::fork;
 
 /// Batches and bytes that one transaction takes at most.
@@ -211,10 +212,17 @@ fn transact(core: &Core, connection: &Connection, group: &[Timed<Task>]) -> Outc
         connection.execute_batch("ROLLBACK")?;
     }
     connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+    // From here on nobody else commits.
+    let before = recent::stamp(connection);
     let done = run_all(core, connection, group).and_then(|done| {
         connection.prepare_cached("COMMIT")?.execute([])?;
         Ok(done)
     });
+    if let (Ok(done), Some(before), Some(after)) = (&done, before, recent::stamp(connection))
+        && recent::is_next(&before, &after)
+    {
+        core.carry_over(&before, after, group.iter().map(|task| &task.job).zip(done));
+    }
     if done.is_err() && !connection.is_autocommit() {
         connection.execute_batch("ROLLBACK")?;
     }
