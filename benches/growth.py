@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import gc
 import json
 import os
@@ -14,12 +13,16 @@ import resource
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import adapters
+import loops
+import values
 from adapters.base import Adapter
 from measure import Timing
 
@@ -27,6 +30,21 @@ GROUP = 1000
 """The keys that share a prefix."""
 
 CHUNK = 1000
+
+
+def _padded(size: int, number: int) -> str:
+    return f"{number:0{size}d}"
+
+
+VALUES: dict[str, tuple[str, Callable[[int], Any]]] = {
+    "32-byte str": ("str", partial(_padded, 32)),
+    "100-byte str": ("str", partial(_padded, 100)),
+    "200-byte dict": ("dict", partial(values.make, "dict")),
+}
+"""The entries that are filled in: their kind, and what makes the value of a number."""
+
+LISTED = "100-byte str"
+"""The entries that the prefix listings are shown of."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +58,9 @@ class Growth:
     prefix_large: Timing | None
 
 
-def measure(contender: str, entries: int, small: int, size: int, rounds: int, *, uvloop: bool) -> Growth | str:
-    """Run this file for a contender; a str says what went wrong."""
-    numbers = ["--entries", str(entries), "--small", str(small), "--size", str(size), "--rounds", str(rounds)]
+def measure(contender: str, entries: int, small: int, value: str, rounds: int, *, uvloop: bool) -> Growth | str:
+    """Run this file for a contender and one of VALUES; a str says what went wrong."""
+    numbers = ["--entries", str(entries), "--small", str(small), "--value", value, "--rounds", str(rounds)]
     command = [sys.executable, __file__, contender, *numbers, *(["--uvloop"] if uvloop else [])]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -73,10 +91,10 @@ def prefix_of(group: int) -> str:
     return f"group-{group:05d}-"
 
 
-async def fill(store: Adapter, entries: int, size: int) -> None:
-    """Store `entries` distinct strs of `size` characters."""
+async def fill(store: Adapter, entries: int, make: Callable[[int], Any]) -> None:
+    """Store `entries` distinct values."""
     for start in range(0, entries, CHUNK):
-        await store.mset({key_of(index): f"{index:0{size}d}" for index in range(start, min(start + CHUNK, entries))})
+        await store.mset({key_of(index): make(index) for index in range(start, min(start + CHUNK, entries))})
 
 
 async def list_prefix(store: Adapter, group: int) -> float:
@@ -94,21 +112,22 @@ async def main(options: argparse.Namespace) -> dict[str, Any]:
     """Fill, and look at the process; then time the listings, in turn at both sizes."""
     contenders, _ = adapters.load("memory")
     [contender] = [each for each in contenders if each.name == options.contender]
+    kind, make = VALUES[options.value]
     with tempfile.TemporaryDirectory(prefix="bench-") as directory:
         small = contender()
-        await small.open(Path(directory), "str")
-        await fill(small, options.small, options.size)
+        await small.open(Path(directory), kind)
+        await fill(small, options.small, make)
         gc.collect()
         gc.disable()
         before = resident()
         large = contender()
-        await large.open(Path(directory), "str")
-        await fill(large, options.entries, options.size)
+        await large.open(Path(directory), kind)
+        await fill(large, options.entries, make)
         gc.enable()
         gc.collect()
         growth = resident() - before
         for index in (0, options.entries // 2, options.entries - 1):
-            if await large.get(key_of(index)) != f"{index:0{options.size}d}":
+            if not values.same(await large.get(key_of(index)), make(index)):
                 raise SystemExit(f"wrong value of {key_of(index)}")
         timings: dict[str, list[float]] = {"prefix_small": [], "prefix_large": []}
         if large.prefix is not None:
@@ -132,13 +151,8 @@ if __name__ == "__main__":
     parser.add_argument("contender")
     parser.add_argument("--entries", type=int, required=True)
     parser.add_argument("--small", type=int, required=True)
-    parser.add_argument("--size", type=int, required=True)
+    parser.add_argument("--value", choices=VALUES, required=True)
     parser.add_argument("--rounds", type=int, required=True)
     parser.add_argument("--uvloop", action="store_true")
     arguments = parser.parse_args()
-    if arguments.uvloop:
-        import uvloop
-
-        print(json.dumps(uvloop.run(main(arguments))))
-    else:
-        print(json.dumps(asyncio.run(main(arguments))))
+    print(json.dumps(loops.run(main(arguments), uvloop=arguments.uvloop)))

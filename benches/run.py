@@ -10,28 +10,25 @@ another, which should not be in memory. The exit status says whether all answers
 from __future__ import annotations
 
 import argparse
-import asyncio
 import shlex
 import sys
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
 
 import adapters
+import delay
 import growth
+import loops
 import machine
 import report
 import servers
 import stored
+import threads
 from adapters.base import Adapter
+from findings import Findings
 from measure import Results, progress, run_stage
-from wanted import Findings
 from workloads import Workload, stages
 
 SUITES = ("memory", "disk", "layers", *servers.SERVERS)
-SIZES = (32, 100)
-"""Characters of the strs that growth is measured with; the prefix listings are taken at the last."""
-
 SMALL = 10_000
 
 
@@ -43,7 +40,9 @@ def main() -> int:
     contenders: list[type[Adapter]] = []
     absent: list[adapters.Absent] = []
     ran: dict[str, list[Workload]] = {}
-    grown: dict[tuple[str, int], growth.Growth] = {}
+    grown: dict[tuple[str, str], growth.Growth] = {}
+    delays: dict[tuple[str, str], delay.Delay] = {}
+    shared: threads.Shared = {}
     held: stored.Stored = {}
     for suite in SUITES if options.suite == "all" else (options.suite,):
         found, unavailable = adapters.load(suite)
@@ -56,16 +55,20 @@ def main() -> int:
                     surroundings.append((f"server of suite {suite}", server.version()))
                 for stage in plan:
                     measuring = run_stage(chosen, stage, server, options.rounds, options.target, results)
-                    run_in_loop(measuring, uvloop=options.uvloop)
+                    loops.run(measuring, uvloop=options.uvloop)
+                if suite != "layers":
+                    delays |= measure_delays(suite, chosen, server, options, results)
         except servers.Missing as missing:
             absent.append(adapters.Absent(f"suite {suite}", f"no program {missing}"))
             continue
         contenders += chosen
         ran[suite] = [workload for stage in plan for workload in stage]
         if suite == "memory":
+            sharing = threads.measure(chosen, options.rounds, options.target, results.failures, uvloop=options.uvloop)
+            shared = loops.run(sharing, uvloop=options.uvloop)
             grown = measure_growth(chosen, options, results)
         if suite == "layers":
-            held = asyncio.run(stored.measure(chosen))
+            held = loops.run(stored.measure(chosen), uvloop=options.uvloop)
     if unknown := set(options.only or ()) - {each.name for each in contenders}:
         print(f"--only: no such contender in this suite, or absent: {', '.join(sorted(unknown))}", file=sys.stderr)
     progress("")
@@ -74,12 +77,11 @@ def main() -> int:
     run = report.Run(
         command=shlex.join(["python", "benches/run.py", *sys.argv[1:]]),
         suites=ran,
-        found=Findings(contenders, results, grown, held),
+        found=Findings(contenders, results, grown, held, delays, shared, options.listing),
         absent=absent,
         machine=surroundings,
         rounds=options.rounds,
         target=options.target,
-        sizes=SIZES,
     )
     text = report.page(run)
     print(text)
@@ -104,34 +106,38 @@ def parse() -> argparse.Namespace:
     options = parser.parse_args()
     options.rounds = options.rounds or (3 if options.quick else 25)
     options.target = 0.005 if options.quick else 0.015
+    options.delay = 0.2 if options.quick else 1.0
     options.listing = 10_000 if options.quick else 100_000
     options.entries = 100_000 if options.quick else 1_000_000
     return options
 
 
-def run_in_loop(coroutine: Coroutine[Any, Any, None], *, uvloop: bool) -> None:
-    """Run on a new event loop of the chosen kind."""
-    if uvloop:
-        import uvloop as loops
-
-        loops.run(coroutine)
-    else:
-        asyncio.run(coroutine)
+def measure_delays(
+    suite: str,
+    contenders: list[type[Adapter]],
+    server: servers.Server | None,
+    options: argparse.Namespace,
+    results: Results,
+) -> dict[tuple[str, str], delay.Delay]:
+    """The event loop's delay beside each contender of a suite, and idle, by suite and name."""
+    rounds = min(options.rounds, delay.ROUNDS)
+    measuring = delay.measure(contenders, server, rounds, options.delay, results.failures)
+    return {(suite, name): found for name, found in loops.run(measuring, uvloop=options.uvloop).items()}
 
 
 def measure_growth(
     contenders: list[type[Adapter]], options: argparse.Namespace, results: Results
-) -> dict[tuple[str, int], growth.Growth]:
-    """Growth of each contender in memory, by name and size of value."""
-    grown: dict[tuple[str, int], growth.Growth] = {}
-    for size in SIZES:
+) -> dict[tuple[str, str], growth.Growth]:
+    """Growth of each contender in memory, by name and by what it is filled with."""
+    grown: dict[tuple[str, str], growth.Growth] = {}
+    for value in growth.VALUES:
         for contender in contenders:
-            progress(f"growth of {contender.name}, {size} bytes")
-            found = growth.measure(contender.name, options.entries, SMALL, size, options.rounds, uvloop=options.uvloop)
+            progress(f"growth of {contender.name}, {value}")
+            found = growth.measure(contender.name, options.entries, SMALL, value, options.rounds, uvloop=options.uvloop)
             if isinstance(found, str):
-                results.failures.append(f"{contender.name}, growth at {size} bytes: {found}")
+                results.failures.append(f"{contender.name}, growth, {value}: {found}")
             else:
-                grown[contender.name, size] = found
+                grown[contender.name, value] = found
     return grown
 
 

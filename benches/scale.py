@@ -20,8 +20,8 @@ from time import perf_counter
 from typing import Any
 
 import adapters
-import report
 import servers
+import tables
 from adapters.base import Adapter
 from measure import Timing, progress
 
@@ -78,17 +78,17 @@ async def fill(sized: Sized) -> None:
 
 async def list_some(sized: Sized, number: int) -> bool:
     """The first keys under a prefix."""
-    return await sized.storage.keys(prefix=f"{space_of(number)}::", limit=LISTED) == names_of(number)[:LISTED]
+    return bool(await sized.storage.keys(prefix=f"{space_of(number)}::", limit=LISTED) == names_of(number)[:LISTED])
 
 
 async def count(sized: Sized, number: int) -> bool:
     """How many are in a namespace."""
-    return await sized.storage.count(space_of(number)) == SPACE
+    return bool(await sized.storage.count(space_of(number)) == SPACE)
 
 
 async def stats(sized: Sized, number: int) -> bool:
     """The statistics of all."""
-    return (await sized.storage.stats()).total_keys == sized.entries
+    return bool((await sized.storage.stats()).total_keys == sized.entries)
 
 
 CALLS: dict[str, Callable[[Sized, int], Awaitable[bool]]] = {
@@ -132,21 +132,21 @@ async def compare(contender: type[Adapter], server: servers.Server | None, optio
 def rows_of(contender: type[Adapter], both: list[Sized]) -> list[tuple[str, ...]]:
     """The rows of a contender's table."""
     few, many = both
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for what in CALLS:
         small, large = Timing(tuple(few.samples[what])), Timing(tuple(many.samples[what]))
         ratio = large.median / small.median
         verdict = "met" if ratio <= WITHIN else "missed"
         rows.append(
-            (contender.label, what, report.cell(small), report.cell(large), f"{report.digits(ratio)}×", verdict)
+            (contender.label, what, tables.cell(small), tables.cell(large), f"{tables.digits(ratio)}×", verdict)
         )
-    filling = (report.time(few.filling), report.time(many.filling), f"{report.digits(many.filling / few.filling)}×")
+    filling = (tables.time(few.filling), tables.time(many.filling), f"{tables.digits(many.filling / few.filling)}×")
     rows.append((contender.label, "mset of 1,000, each", *filling, ""))
     return rows
 
 
 def main() -> int:
-    """Parse the command line, measure, report."""
+    """Parse the command line, measure, tables."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
@@ -163,7 +163,7 @@ def main() -> int:
             with servers.running(suite) as server:
                 rows += rows_of(contender, asyncio.run(compare(contender, server, options)))
     head = ("storage", "call", f"of {options.small:,}", f"of {options.entries:,}", "ratio", f"within {WITHIN:g}×")
-    text = report.table(head, rows)
+    text = tables.table(head, rows)
     print(text)
     if options.write:
         options.write.write_text(text + "\n")

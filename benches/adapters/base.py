@@ -44,6 +44,8 @@ class Adapter:
     blocks_loop: ClassVar[str] = NEVER
     concurrent: ClassVar[bool] = True
     """Whether it takes a call while another is under way."""
+    one_loop: ClassVar[str] = ""
+    """Why threads with a loop each can't share one open store in memory; empty where they can."""
     ours: ClassVar[bool] = False
     floor: ClassVar[str] = ""
     """The contender that this one's ratios are taken to."""

@@ -20,6 +20,7 @@ class PyKeyValueMemory(Adapter):
     suite = "memory"
     packages = ("py-key-value-aio",)
     floor = "dict-pickle"
+    one_loop = "its entries lie in a cachetools cache, which changes with each get and takes no lock"
 
     async def open(self, directory: Path, kind: str) -> None:
         self.store = store = MemoryStore()
