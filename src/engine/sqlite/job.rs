@@ -52,6 +52,9 @@ pub(super) enum Done {
     Purged(Option<i64>),
 }
 
+/// Hears of a key that was changed, and has a way to the record that is there now.
+type Changed<'c, 't> = dyn FnMut(&'t Key, &dyn Fn() -> Option<Record>) + 'c;
+
 impl Task {
     pub(super) fn run(&self, connection: &Connection, sql: &Sql, now_ms: i64) -> Outcome<Done> {
         Ok(match self {
@@ -110,11 +113,7 @@ impl Task {
 
     /// Calls `changed` for each key that it has changed, with a way to the record that is there now. False where it can't
     /// say what it has changed.
-    pub(super) fn tell_changes<'t>(
-        &'t self,
-        done: &'t Done,
-        changed: &mut dyn FnMut(&'t Key, &dyn Fn() -> Option<Record>),
-    ) -> bool {
+    pub(super) fn tell_changes<'t>(&'t self, done: &'t Done, changed: &mut Changed<'_, 't>) -> bool {
         match (self, done) {
             (Self::Commit(batch, _), Done::Commit(Commit::Done(_), created)) => {
                 for ((key, write), &created_at) in batch.writes.iter().zip(created) {
