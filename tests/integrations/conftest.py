@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import inspect
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from rrag_storage import DatabaseStorage, InMemoryStorage, ManualClock, Storage
+from rrag_storage.testing import run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-FOLDER = Path(__file__).parent
 
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The frameworks' own suites, which tests here inherit, hold coroutines that leave their mark to the runner."""
-    for item in items:
-        if FOLDER in item.path.parents and inspect.iscoroutinefunction(getattr(item, "obj", None)):
-            item.add_marker("asyncio")
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Runs a coroutine that has no mark: the frameworks' own suites, which tests here inherit, leave that to the runner."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj) or pyfuncitem.get_closest_marker("asyncio"):
+        return None
+    wanted = pyfuncitem._fixtureinfo.argnames
+    run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in wanted}))
+    return True
 
 
 @pytest.fixture

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING
 from .. import Storage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import AsyncIterator, Iterable, Iterator
 
-    Seconds = int | float | timedelta
+Seconds = int | float | timedelta
+"""A time to live: seconds, or a timedelta; positive and finite."""
 
 SEPARATOR = "::"
 """What stands between the labels of a key, as between a storage's namespaces."""
 
 _EMPTY = "%"
+_PAGE = 1_000
 
 
 @contextmanager
@@ -91,3 +93,19 @@ def checked_ttl(ttl: Seconds | None, name: str = "ttl") -> Seconds | None:
     if not (0 < seconds < math.inf):
         raise ValueError(f"{name} must be positive and finite, not {ttl!r}")
     return ttl
+
+
+async def key_pages(storage: Storage, *, prefix: str | None = None) -> AsyncIterator[list[str]]:
+    """The keys that start with `prefix`, in key order and in pages, so that they are never all in memory."""
+    after = None
+    while page := await storage.keys(after=after, limit=_PAGE, prefix=prefix):
+        yield page
+        after = page[-1]
+
+
+def key_pages_sync(storage: Storage, *, prefix: str | None = None) -> Iterator[list[str]]:
+    """As `key_pages`, blocking."""
+    after = None
+    while page := storage.sync.keys(after=after, limit=_PAGE, prefix=prefix):
+        yield page
+        after = page[-1]
