@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from langgraph.store.base import BaseStore, GetOp, Item, ListNamespacesOp, PutOp, SearchItem, SearchOp
+from langgraph.store.base import BaseStore, GetOp, Item, ListNamespacesOp, PutOp, SearchItem, SearchOp, validate_op_namespace
 
 from ... import CorruptedDataError
 from .._steps import MISSING, Steps, awaited, blocking, grouped, scan, write
@@ -72,7 +72,7 @@ class RragStore(BaseStore):
 
         Raises:
             UnsupportedTypeError: (a TypeError) a value that can't be stored exactly; the message names its path.
-            ValueError: an operator that no filter has, a ttl that is not positive, vectors of the wrong size.
+            ValueError: a label that LangGraph doesn't allow, an operator that no filter has, a ttl that is not positive, vectors of the wrong size.
         """
         return blocking(self._batch(list(ops)))
 
@@ -84,6 +84,7 @@ class RragStore(BaseStore):
         for op in ops:
             if not isinstance(op, GetOp | SearchOp | ListNamespacesOp | PutOp):
                 raise ValueError(f"Unknown operation type: {type(op)}")
+            validate_op_namespace(op)
             if isinstance(op, SearchOp):
                 check_filter(op.filter)
         results: list[Any] = [None] * len(ops)
