@@ -236,8 +236,9 @@ class RragSaver(BaseCheckpointSaver[str]):
         written = {
             place.blob(channel, version): dumps(self.serde, values[channel]) for channel, version in blobs.items()
         }
-        others = {channel: checkpoint["channel_versions"].get(channel) for channel in values if channel not in blobs}
-        blobs.update((yield from self._shared(place, parent, others)))
+        # A channel that kept its version keeps its value, also one that LangGraph leaves out of `values` (a DeltaChannel).
+        kept = {ch: version for ch, version in checkpoint["channel_versions"].items() if ch not in new_versions}
+        blobs.update((yield from self._shared(place, parent, kept)))
         record: Record = {
             "checkpoint": dumps(
                 self.serde, {name: part for name, part in checkpoint.items() if name != "channel_values"}
@@ -250,22 +251,19 @@ class RragSaver(BaseCheckpointSaver[str]):
         yield self._view.mset({**written, place.checkpoint(checkpoint["id"]): record}, self._ttl)
         return place.config(checkpoint["id"])
 
-    def _shared(
-        self, place: Place, parent: str | None, versions: Mapping[str, str | int | float | None]
-    ) -> Steps[dict[str, str | int | float]]:
+    def _shared(self, place: Place, parent: str | None, versions: ChannelVersions) -> Steps[ChannelVersions]:
         """Those of `versions` whose values stand in the storage. With a ttl they live as long as what is written now."""
-        known = {channel: version for channel, version in versions.items() if version is not None}
-        if not known or parent is None:
+        if not versions or parent is None:
             return {}
         if self._ttl is None:
             record = yield self._view.get(place.checkpoint(parent))
             stored = record["blobs"] if record else {}
-            return {channel: version for channel, version in known.items() if stored.get(channel) == version}
-        keys = [place.blob(channel, version) for channel, version in known.items()]
+            return {channel: version for channel, version in versions.items() if stored.get(channel) == version}
+        keys = [place.blob(channel, version) for channel, version in versions.items()]
         found = yield self._view.mget(keys, MISSING, refresh_ttl=self._ttl)
         return {
             channel: version
-            for (channel, version), typed in zip(known.items(), found, strict=True)
+            for (channel, version), typed in zip(versions.items(), found, strict=True)
             if typed is not MISSING
         }
 
