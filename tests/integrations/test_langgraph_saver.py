@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from langgraph.checkpoint.base import (
-    ERROR,
-    INTERRUPT,
     BaseCheckpointSaver,
     Checkpoint,
     CheckpointMetadata,
     empty_checkpoint,
 )
+from langgraph.checkpoint.serde.types import ERROR, INTERRUPT
 from rrag_storage import CorruptedDataError, ManualClock, ObjectStorage, Storage
 from rrag_storage.integrations.langgraph import RragSaver
 
