@@ -11,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from rrag_storage import InMemoryStorage
 from rrag_storage.integrations._support import checked_ttl, escape, join, needs, split, unescape, view
+from support import run_script
 
 LABELS = st.lists(st.text(st.sampled_from("ab:%35A/é\0"), max_size=6), min_size=1, max_size=4)
 
@@ -40,6 +41,21 @@ def test_a_missing_module_names_the_extra() -> None:
     with pytest.raises(ImportError, match=r"pip install 'rrag-storage\[some-extra\]'") as caught, needs("some-extra"):
         import a_framework_that_nobody_installed  # type: ignore[import-not-found]  # noqa: F401
     assert caught.value.name == "a_framework_that_nobody_installed"
+
+
+@pytest.mark.parametrize(("adapter", "framework"), [("langchain", "langchain_core"), ("langgraph", "langgraph")])
+def test_a_missing_framework_names_its_extra(adapter: str, framework: str) -> None:
+    said = run_script(
+        f"""
+        import sys
+        sys.modules["{framework}"] = None
+        try:
+            import rrag_storage.integrations.{adapter}
+        except ImportError as error:
+            print(error)
+        """
+    )
+    assert f"pip install 'rrag-storage[{adapter}]'" in said
 
 
 def test_another_error_stays_itself() -> None:

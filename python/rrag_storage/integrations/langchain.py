@@ -1,13 +1,4 @@
-"""LangChain: a byte store, a cache of model answers, and chat histories in any storage.
-
->>> from langchain_core.messages import HumanMessage
->>> from rrag_storage import InMemoryStorage
->>> from rrag_storage.integrations.langchain import RragChatMessageHistory
->>> history = RragChatMessageHistory("session-7", InMemoryStorage())
->>> history.add_messages([HumanMessage("What do snakes eat?")])
->>> [message.text for message in history.messages]
-['What do snakes eat?']
-"""
+"""LangChain: a byte store, a cache of model answers, and chat histories in any storage."""
 
 from __future__ import annotations
 
