@@ -247,6 +247,12 @@ async def test_what_cant_be_read_raises(any_storage: Storage, stored: Any) -> No
         await cache.alookup("p", "l")
 
 
+def test_what_is_no_message_raises(any_storage: Storage) -> None:
+    RragChatMessageHistory("inner", any_storage, namespace="chat_history::s").add_user_message("of another namespace")
+    with pytest.raises(CorruptedDataError, match="inner"):
+        _ = RragChatMessageHistory("s", any_storage).messages
+
+
 def test_the_cache_under_a_model(any_storage: Storage) -> None:
     model = FakeListChatModel(responses=["first", "second"], cache=RragCache(any_storage))
     assert [model.invoke("hi").text for _ in range(3)] == ["first"] * 3

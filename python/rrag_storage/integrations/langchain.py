@@ -9,7 +9,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from .. import SortOrder
+from .. import CorruptedDataError, SortOrder
 from ._support import Seconds, checked_ttl, escape, key_pages, key_pages_sync, needs, view
 
 with needs("langchain"):
@@ -291,5 +291,9 @@ def _entries(messages: Sequence[BaseMessage]) -> dict[str, Any]:
 
 def _in_order(latest_first: list[tuple[str, Any]]) -> list[BaseMessage]:
     if latest_first:
-        _stamps.seen(int(latest_first[0][0].partition("-")[0]))
+        key = latest_first[0][0]
+        stamp, _, random = key.partition("-")
+        if not (stamp.isdecimal() and random):
+            raise CorruptedDataError(f"among the messages stands {key!r}, which is none: another program wrote it")
+        _stamps.seen(int(stamp))
     return [decode_message(stored) for _, stored in reversed(latest_first)]
