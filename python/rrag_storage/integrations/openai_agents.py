@@ -13,7 +13,7 @@ from ._steps import awaited
 from ._support import checked_ttl, escape, needs, view
 
 with needs("openai-agents"):
-    from agents.memory import SessionSettings
+    from agents.memory.session_settings import SessionSettings, coerce_session_settings
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -61,7 +61,7 @@ class RragSession:
         if session_settings is None:
             session_settings = SessionSettings()
         elif isinstance(session_settings, dict):
-            session_settings = SessionSettings(**session_settings)
+            session_settings = coerce_session_settings(session_settings)
         self.session_id = session_id
         self.session_settings = session_settings
         self._log = MessageLog(view(storage, namespace).namespace(escape(session_id)), checked_ttl(ttl))
