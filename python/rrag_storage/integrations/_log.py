@@ -20,12 +20,9 @@ from .. import SortOrder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import timedelta
-
     from .. import Storage
     from ._steps import Steps
-
-    Seconds = int | float | timedelta
+    from ._support import Seconds
 
 _STAMP_DIGITS = 16
 _RANDOM_BYTES = 6

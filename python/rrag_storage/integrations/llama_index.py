@@ -20,12 +20,9 @@ with needs("llama-index"):
     from llama_index.core.storage.kvstore.types import DEFAULT_BATCH_SIZE, DEFAULT_COLLECTION, BaseKVStore
 
 if TYPE_CHECKING:
-    from datetime import timedelta
-
     from .. import Storage
     from ._steps import Steps
-
-    Seconds = int | float | timedelta
+    from ._support import Seconds
 
 __all__ = ["RragChatStore", "RragKVStore"]
 

@@ -16,13 +16,10 @@ with needs("openai-agents"):
     from agents.memory.session_settings import SessionSettings, coerce_session_settings
 
 if TYPE_CHECKING:
-    from datetime import timedelta
-
     from agents import TResponseInputItem
 
     from .. import Storage
-
-    Seconds = int | float | timedelta
+    from ._support import Seconds
 
 __all__ = ["RragSession"]
 
