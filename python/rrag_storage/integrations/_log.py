@@ -20,6 +20,7 @@ from .. import SortOrder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
     from .. import Storage
     from ._steps import Steps
     from ._support import Seconds
