@@ -60,8 +60,12 @@ class Selection:
             order, document = record["order"], Document.from_dict(record["document"])
         except (TypeError, KeyError, ValueError):
             raise CorruptedDataError(f"what is stored for the document {unescape(key)!r} is none") from None
-        if not self._filters or document_matches_filter(self._filters, document):
-            self._found.append((order, key, document))
+        try:
+            if self._filters and not document_matches_filter(self._filters, document):
+                return
+        except TypeError as error:
+            raise FilterError(f"the filters compare what the document {document.id!r} can't be: {error}") from error
+        self._found.append((order, key, document))
 
     def documents(self) -> list[Document]:
         """The documents, those that were written first first."""
