@@ -267,6 +267,20 @@ def test_only_messages_are_taken(chats: RragChatStore, message: Any) -> None:
     assert chats.get_keys() == []
 
 
+def test_objects_of_a_model_come_back_as_their_data(chats: RragChatStore) -> None:
+    chats.add_message("chat", ChatMessage("hello", additional_kwargs={"calls": [TextBlock(text="x"), Kind.NOTE]}))
+    (message,) = chats.get_messages("chat")
+    assert message.additional_kwargs == {"calls": [{"block_type": "text", "text": "x"}, "note"]}
+
+
+def test_what_could_not_be_read_back_is_not_stored(chats: RragChatStore) -> None:
+    unreadable = ChatMessage("hello").model_copy(update={"role": "nobody"})
+    for bad in (ChatMessage("hello", additional_kwargs={"odd": object()}), unreadable):
+        with pytest.raises(UnsupportedTypeError, match=r"object|role"):
+            chats.add_message("chat", bad)
+    assert chats.get_keys() == []
+
+
 def test_messages_expire(any_storage: Storage, clock: ManualClock) -> None:
     chats = RragChatStore(any_storage, ttl=60)
     chats.set_messages("chat", MESSAGES)

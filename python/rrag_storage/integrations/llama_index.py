@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from ..errors import CorruptedDataError
+from ..errors import CorruptedDataError, UnsupportedTypeError
 from ._log import GONE, MessageLog
 from ._steps import awaited, blocking
 from ._support import checked_ttl, escape, needs, unescape, view
@@ -18,6 +18,7 @@ with needs("llama-index"):
     from llama_index.core.llms import ChatMessage
     from llama_index.core.storage.chat_store.base import BaseChatStore
     from llama_index.core.storage.kvstore.types import DEFAULT_BATCH_SIZE, DEFAULT_COLLECTION, BaseKVStore
+    from pydantic_core import PydanticSerializationError
 
 if TYPE_CHECKING:
     from .. import Storage
@@ -151,7 +152,11 @@ class RragChatStore(BaseChatStore):
         return MessageLog(self._view.namespace(escape(key)), self._ttl)
 
     def set_messages(self, key: str, messages: list[ChatMessage]) -> None:
-        """Puts `messages` in the place of those that the chat `key` has."""
+        """Puts `messages` in the place of those that the chat `key` has.
+
+        Raises:
+            TypeError: one that is no ChatMessage, or could not be read back (UnsupportedTypeError).
+        """
         blocking(self._log(key).replace(_dumped(messages)))
 
     async def aset_messages(self, key: str, messages: list[ChatMessage]) -> None:
@@ -171,7 +176,7 @@ class RragChatStore(BaseChatStore):
         return _loaded(key, await awaited(self._log(key).read()))
 
     def add_message(self, key: str, message: ChatMessage, idx: int | None = None) -> None:
-        """Adds `message` at the end of the chat `key`, or before the one at `idx`."""
+        """Adds `message` at the end of the chat `key`, or before the one at `idx`. Raises as `set_messages`."""
         blocking(self._add(key, message, idx))
 
     async def async_add_message(self, key: str, message: ChatMessage, idx: int | None = None) -> None:
@@ -246,10 +251,21 @@ def _plain(value: Any) -> Any:
 
 
 def _dumped(messages: list[ChatMessage]) -> list[dict[str, Any]]:
-    for message in messages:
-        if not isinstance(message, ChatMessage):
-            raise TypeError(f"a message must be a ChatMessage, not {type(message).__name__}")
-    return [message.model_dump(mode="json") for message in messages]
+    return [_dump(message) for message in messages]
+
+
+def _dump(message: ChatMessage) -> dict[str, Any]:
+    if not isinstance(message, ChatMessage):
+        raise TypeError(f"a message must be a ChatMessage, not {type(message).__name__}")
+    try:
+        dumped = message.model_dump(mode="json", warnings=False)
+        ChatMessage.model_validate(dumped)  # what can't be read back would make its whole chat unreadable
+    except PydanticSerializationError as error:
+        raise UnsupportedTypeError(f"a message can't be stored: {error}") from error
+    except ValidationError as error:
+        wrong = ", ".join(".".join(map(str, detail["loc"])) for detail in error.errors(include_input=False))
+        raise UnsupportedTypeError(f"a message can't be stored, it could not be read back: {wrong}") from None
+    return dumped
 
 
 def _loaded(key: str, stored: list[Any]) -> list[ChatMessage]:
