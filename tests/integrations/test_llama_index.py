@@ -25,11 +25,13 @@ from llama_index.core.schema import (
 )
 from llama_index.core.storage.docstore.keyval_docstore import KVDocumentStore
 from llama_index.core.storage.index_store.keyval_index_store import KVIndexStore
-from rrag_storage import CorruptedDataError, ManualClock, Storage, UnsupportedTypeError
+from rrag_storage import CorruptedDataError, DatabaseStorage, ManualClock, Storage, UnsupportedTypeError
 from rrag_storage.integrations.llama_index import RragChatStore, RragKVStore
+from support import finish, start
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 AWKWARD = ["", "a", "::", "a::b", "a::", "%", "%3A", "%25", "ä", "a b", "A", "*", "a/b", "\0"]
 
@@ -247,6 +249,17 @@ async def test_120_appends_at_once(chats: RragChatStore, any_storage: Storage) -
         *((chats, other)[n % 2].async_add_message("chat", ChatMessage(str(n))) for n in range(120)),
     )
     assert [message.content for message in chats.get_messages("chat")] == [str(n) for n in range(120)]
+
+
+def test_120_appends_of_four_processes(tmp_path: Path) -> None:
+    url = f"sqlite:{tmp_path / 'shared.db'}"
+    for process in [start("integrations/append_worker.py", "chat_store", number, url) for number in range(4)]:
+        finish(process)
+    with DatabaseStorage(url).sync as storage:
+        texts = [str(message.content) for message in RragChatStore(storage._storage).get_messages("chat")]
+    assert len(texts) == 120
+    for number in range(4):
+        assert [text for text in texts if text.startswith(f"{number}:")] == [f"{number}:{n:02}" for n in range(30)]
 
 
 def test_a_strange_entry_is_told(chats: RragChatStore, any_storage: Storage) -> None:

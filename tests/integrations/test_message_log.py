@@ -14,7 +14,6 @@ from rrag_storage import DatabaseStorage, Key, ManualClock, ObjectStorage, Stora
 from rrag_storage.integrations import _log
 from rrag_storage.integrations._log import GONE, MessageLog, Stamps
 from rrag_storage.integrations._steps import awaited, blocking
-from support import finish, start
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,18 +72,6 @@ def test_threads_lose_nothing(log: MessageLog) -> None:
     assert len(messages) == 120
     for thread in range(12):
         assert [n for of, n in messages if of == thread] == list(range(10))
-
-
-def test_processes_lose_nothing(tmp_path: Path) -> None:
-    url = f"sqlite:{tmp_path / 'shared.db'}"
-    processes = [start("integrations/append_worker.py", number, url) for number in range(4)]
-    for process in processes:
-        finish(process)
-    with DatabaseStorage(url).sync as storage:
-        messages = blocking(MessageLog(storage._storage.namespace("log"), None).read())
-    assert len(messages) == 120
-    for process_number in range(4):
-        assert [n for of, n in messages if of == process_number] == list(range(30))
 
 
 def test_it_is_a_list(log: MessageLog) -> None:

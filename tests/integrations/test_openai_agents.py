@@ -11,11 +11,13 @@ from agents.extensions.memory import EncryptedSession
 from agents.testing import ScriptedModel
 from agents.tracing import set_tracing_disabled
 from openai.types.responses import ResponseFunctionToolCall, ResponseOutputMessage, ResponseOutputText
-from rrag_storage import CorruptedDataError, ManualClock, Storage, UnsupportedTypeError
+from rrag_storage import CorruptedDataError, DatabaseStorage, ManualClock, Storage, UnsupportedTypeError
 from rrag_storage.integrations.openai_agents import RragSession
+from support import finish, start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -91,6 +93,17 @@ async def test_120_appends_at_once(session: RragSession, any_storage: Storage) -
     calls = ((session, other)[n % 2].add_items([user(f"{n}a"), user(f"{n}b")]) for n in range(120))
     await asyncio.gather(*calls)
     assert await texts(session) == [f"{n}{part}" for n in range(120) for part in "ab"]
+
+
+async def test_120_appends_of_four_processes(tmp_path: Path) -> None:
+    url = f"sqlite:{tmp_path / 'shared.db'}"
+    for process in [start("integrations/append_worker.py", "session", number, url) for number in range(4)]:
+        finish(process)
+    async with DatabaseStorage(url) as storage:
+        found = await texts(RragSession("chat", storage))
+    assert len(found) == 120
+    for number in range(4):
+        assert [text for text in found if text.startswith(f"{number}:")] == [f"{number}:{n:02}" for n in range(30)]
 
 
 async def test_an_item_is_popped_once(session: RragSession) -> None:
