@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -311,6 +312,12 @@ def test_under_a_memory(chats: RragChatStore, any_storage: Storage) -> None:
     assert memory.get_all() == MESSAGES[:1]
     memory.reset()
     assert again.get_all() == []
+
+
+@pytest.mark.parametrize("adapter", [RragKVStore, RragChatStore])
+def test_none_is_pickled(any_storage: Storage, adapter: Any) -> None:
+    with pytest.raises(TypeError, match="pickle"):
+        pickle.dumps(adapter(any_storage))
 
 
 @pytest.mark.parametrize("adapter", [RragKVStore, RragChatStore])

@@ -148,6 +148,10 @@ class RragChatStore(BaseChatStore):
         """What LlamaIndex calls the class by."""
         return "RragChatStore"
 
+    def __getstate__(self) -> dict[str, Any]:
+        # LlamaIndex's own leaves out what can't be pickled: a chat store without its storage.
+        raise TypeError("a RragChatStore can't be pickled, for its storage can't: make one in each process")
+
     def _log(self, key: str) -> MessageLog:
         return MessageLog(self._view.namespace(escape(key)), self._ttl)
 
