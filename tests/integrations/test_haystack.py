@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +25,7 @@ from rrag_storage import (
     InMemoryStorage,
     ObjectStorage,
     Storage,
+    StorageClosedError,
     UnsupportedOperationError,
     UnsupportedTypeError,
 )
@@ -265,11 +265,7 @@ async def test_an_object_store_writes_one_after_the_other(tmp_path: Path, awaite
             document_store.update_by_filter({"field": "id", "operator": "==", "value": "a"}, {"x": 1})
 
 
-@pytest.mark.filterwarnings("error")
-def test_in_a_pipeline_s_file(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    caplog.set_level(logging.ERROR)
+async def test_in_a_pipeline_s_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     allow_deserialization_module("rrag_storage")
     url = f"sqlite:{tmp_path / 'pipeline.db'}"
     with DatabaseStorage(url).sync as storage:
@@ -287,8 +283,17 @@ def test_in_a_pipeline_s_file(
     assert from_secret.count_documents() == 2
     with pytest.raises(DeserializationError):
         RragDocumentStore.from_dict({**data, "type": "another.Store"})
-    for opened in (again.document_store, from_secret):
-        opened._storage.sync.close()
+    again.document_store.close()
+    await from_secret.close_async()
+    for closed in (again.document_store, from_secret):
+        with pytest.raises(StorageClosedError):
+            closed.count_documents()
+
+
+async def test_a_given_storage_stays_open(document_store: RragDocumentStore, any_storage: Storage) -> None:
+    document_store.close()
+    await document_store.close_async()
+    assert any_storage.closed is False
 
 
 def test_no_password_is_written_down() -> None:

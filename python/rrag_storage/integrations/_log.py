@@ -10,6 +10,7 @@ The keys are hexadecimal fractions: the time of the call, random digits, the pos
 
 from __future__ import annotations
 
+import itertools
 import os
 import secrets
 import threading
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from .. import SortOrder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from .. import Storage
     from ._steps import Steps
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 _STAMP_DIGITS = 16
 _RANDOM_BYTES = 6
-_CUT = "000000"
+_CUT = "00000000"
 # An insertion draws among at least so many keys: two at once don't draw the same one.
 _ROOM = 16**12
 
@@ -146,12 +147,9 @@ class MessageLog:
         return f"{stamp:0{_STAMP_DIGITS}x}{secrets.token_hex(_RANDOM_BYTES)}"
 
 
-def _following(start: str) -> Any:
+def _following(start: str) -> Iterator[str]:
     """The keys of a call's messages: `start` with a number from 1 on, for 0 is the cut's."""
-    number = 0
-    while True:
-        number += 1
-        yield f"{start}{number:0{len(_CUT)}x}"
+    return (f"{start}{number:0{len(_CUT)}x}" for number in itertools.count(1))
 
 
 def _counting(keys: list[str]) -> list[str]:

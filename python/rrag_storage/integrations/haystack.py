@@ -50,6 +50,7 @@ class RragDocumentStore:
         self._view = view(storage, namespace)
         self._storage = storage
         self._namespace = namespace
+        self._opened = False
 
     def to_dict(self) -> dict[str, Any]:
         """The store for a pipeline's file: its namespace and the storage's url, without user and password.
@@ -80,7 +81,19 @@ class RragDocumentStore:
             url = Secret.from_dict(url).resolve_value()
         if isinstance(url, str):
             parameters["storage"] = connect(url)
-        return default_from_dict(cls, {**data, "init_parameters": parameters})
+        store = default_from_dict(cls, {**data, "init_parameters": parameters})
+        store._opened = isinstance(url, str)
+        return store
+
+    def close(self) -> None:
+        """Closes the storage if `from_dict` opened it; one that was given stays the caller's."""
+        if self._opened:
+            self._storage.sync.close()
+
+    async def close_async(self) -> None:
+        """As `close`."""
+        if self._opened:
+            await self._storage.close()
 
     def count_documents(self) -> int:
         """How many documents there are."""
