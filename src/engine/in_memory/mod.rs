@@ -127,18 +127,25 @@ impl InMemoryEngine {
             Ok(found)
         })?;
         let figure = |number: i64| u64::try_from(number).unwrap_or(0);
-        #[expect(clippy::cast_precision_loss, reason = "figures for people")]
-        let extra = vec![
-            ("evicted", self.totals.evicted.load(Ordering::Relaxed) as f64),
-            ("expired", self.totals.expired.load(Ordering::Relaxed) as f64),
-        ];
-        Ok(EngineStats { keys: figure(keys), bytes: figure(bytes), extra })
+        Ok(EngineStats { keys: figure(keys), bytes: figure(bytes), extra: Vec::new() })
     }
 }
 
 impl Engine for InMemoryEngine {
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    fn is_local(&self) -> bool {
+        true
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "figures for people")]
+    fn activity(&self) -> Vec<(&'static str, f64)> {
+        vec![
+            ("evictions", self.totals.evicted.load(Ordering::Relaxed) as f64),
+            ("expiries", self.totals.expired.load(Ordering::Relaxed) as f64),
+        ]
     }
 
     fn location(&self) -> String {

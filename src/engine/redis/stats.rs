@@ -242,6 +242,9 @@ impl Store {
             while let Ok(Value::Array(said)) =
                 self.list(&scripts::PURGE, &names, vec![PURGE.to_string().into_bytes()]).await
             {
+                if let Some(Value::Int(freed)) = said.get(2) {
+                    self.activity.freed(u64::try_from(*freed).unwrap_or(0));
+                }
                 if matches!(said.first(), Some(Value::Int(1))) {
                     continue;
                 }
