@@ -5,6 +5,6 @@ set -eu
 cd "$(dirname "$0")"
 venv=${VENV:-.venv}
 [ -x "$venv/bin/python" ] || "${PYTHON:-python3}" -m venv "$venv"
-"$venv/bin/python" -m pip install --quiet '.[test]'
+"$venv/bin/python" -m pip install --quiet '.[test,integrations-test]'
 cargo test --quiet --no-default-features
 exec "$venv/bin/python" -m pytest "$@"

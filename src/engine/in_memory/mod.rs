@@ -185,7 +185,15 @@ impl Engine for InMemoryEngine {
     }
 
     fn remove_range(&self, range: KeyRange) -> Answer<Result<u64>> {
-        Answer::ready(self.list(|locked| Ok(locked.shards_mut().map(|shard| shard.remove_range(&range) as u64).sum())))
+        let removed = self.list(|locked| {
+            let before = locked.size().bytes;
+            let count = locked.shards_mut().map(|shard| shard.remove_range(&range) as u64).sum();
+            Ok((count, before - locked.size().bytes))
+        });
+        Answer::ready(removed.map(|(count, freed)| {
+            heap::give_back(freed);
+            count
+        }))
     }
 
     fn namespaces(&self, range: KeyRange, skip: usize, max_depth: Option<usize>) -> Answer<Result<Vec<String>>> {

@@ -95,10 +95,13 @@ impl Store {
             let Value::Array(figures) = self.list(&scripts::COUNT, names, rest).await? else {
                 return Err(unexpected("a count"));
             };
+            if let Some(Value::Int(freed)) = figures.get(1) {
+                self.activity.freed(freed.unsigned_abs());
+            }
             match figures.as_slice() {
-                [Value::Int(1)] => {}
-                [Value::Int(2)] => self.verify(names, range).await?,
-                [Value::Int(0), Value::Int(count), Value::Int(measured), Value::Int(bytes)] => {
+                [Value::Int(1), _] => {}
+                [Value::Int(2), _] => self.verify(names, range).await?,
+                [Value::Int(0), _, Value::Int(count), Value::Int(measured), Value::Int(bytes)] => {
                     let (count, measured) = (count.unsigned_abs(), measured.unsigned_abs());
                     return Ok(Size { names: Arc::clone(names), count, measured, bytes: bytes.unsigned_abs() });
                 }
