@@ -31,6 +31,7 @@ import numpy as np
 from typing_extensions import Self, disjoint_base
 
 from rrag_storage._rotate import RotateProgress
+from rrag_storage._typed import TypedView
 from rrag_storage.sync import SyncStorage
 
 __all__ = [
@@ -755,6 +756,33 @@ class Storage:
         >>> ada.set("language", "Python")
         >>> ada.keys(), s.sync.keys()
         (['language'], ['users::ada::language'])
+        """
+
+    def typed(self, model: type[_T]) -> TypedView[_T]:
+        """The same storage with values of one class: a pydantic model, a dataclass, a TypedDict or a msgspec Struct.
+
+        A value is checked on its way in and on its way out, and comes back as the object that it was: fields of the
+        types that a storage keeps are stored as they are. docs/typed.md says what each library's fields may be.
+
+        Raises:
+            TypeError: `model` is none of these; UnsupportedTypeError, which names the field, where one of its fields could
+                not come back as it was.
+
+        >>> from dataclasses import dataclass
+        >>> @dataclass
+        ... class User:
+        ...     name: str
+        ...     tags: set[str]
+        >>> s = InMemoryStorage().sync
+        >>> users = s.typed(User)
+        >>> users.set("ada", User("Ada", {"author"}))
+        >>> users.get("ada")
+        User(name='Ada', tags={'author'})
+        >>> s.set("bob", {"name": "Bob"})
+        >>> users.get("bob")
+        Traceback (most recent call last):
+        ...
+        rrag_storage.errors.InvalidValueError: key 'bob': what is stored is no valid User: tags: is missing
         """
 
     def close(self) -> Operation[None]:
