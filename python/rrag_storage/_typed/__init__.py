@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ._codec import Codec
 from .entry import TypedEntry
-from .sync import SyncTypedTransaction, SyncTypedView
-from .view import TypedTransaction, TypedView
+from .sync import SyncTypedView
+from .transaction import SyncTypedTransaction, TypedTransaction
+from .view import TypedView
 
 if TYPE_CHECKING:
     from rrag_storage._native import Storage

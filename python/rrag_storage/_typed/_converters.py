@@ -106,14 +106,12 @@ class Items(Converter):
     def _all(self, value: Any, convert: Callable[[Any], Any]) -> Any:
         if type(value) is not self._kind:
             raise self.refused(value)
-        place = 0
         made: list[Any] = []
-        items: Iterable[Any] = value
         try:
-            for place, item in enumerate(items):
-                made.append(convert(item))
+            made.extend(map(convert, value))
         except Misfit as misfit:
-            raise misfit.under(f"[{place}]" if isinstance(value, list | tuple) else "[…]") from misfit.__cause__
+            place = f"[{len(made)}]" if self._kind in (list, tuple) else "[…]"
+            raise misfit.under(place) from misfit.__cause__
         return made if self._kind is list else self._kind(made)
 
 
@@ -227,7 +225,8 @@ class Union(Converter):
         return {TAG: tag, **plain} if tag is not None and type(plain) is dict else plain
 
     def decode(self, plain: Any) -> Any:
-        if type(plain) is dict and self._by_tag and (member := self._by_tag.get(plain.get(TAG, ""))):
+        tag = plain.get(TAG) if type(plain) is dict else None
+        if isinstance(tag, str) and (member := self._by_tag.get(tag)):
             return member.decode({key: item for key, item in plain.items() if key != TAG})
         return self._first(plain, "decode")[1]
 

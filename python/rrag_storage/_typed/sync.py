@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from rrag_storage._rotate import rotate_sync
 from rrag_storage._transact import transact_sync
-from rrag_storage.sync import SyncStorage, SyncTransaction
+from rrag_storage.sync import SyncStorage
 
-from ._several import MISSING, all_decoded, decoded, encoded, keys_of
+from ._calls import MISSING, all_decoded, decoded, encoded, keys_of
+from .transaction import SyncTypedTransaction
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from typing_extensions import Self
 
-    from rrag_storage._native import MemoryQuery, MemoryStats, MemoryValue, Storage, Transaction, Ttl
+    from rrag_storage._native import MemoryQuery, MemoryStats, MemoryValue, Storage, Ttl
     from rrag_storage._rotate import RotateProgress
 
     from ._codec import Codec
@@ -179,63 +178,3 @@ class SyncTypedView(Generic[M]):
 
     def close(self) -> None:
         self._storage.close().wait()
-
-
-class SyncTypedTransaction(Generic[M]):
-    """A transaction of a typed view whose calls block: `with view.sync.transaction() as tx:`."""
-
-    __slots__ = ("_codec", "_transaction")
-
-    def __init__(self, transaction: Transaction, codec: Codec[M]) -> None:
-        self._transaction = transaction
-        self._codec = codec
-
-    def __enter__(self) -> Self:
-        self._transaction.__aenter__().wait()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._transaction.__aexit__(kind, error, traceback).wait()
-
-    @property
-    def transaction(self) -> SyncTransaction:
-        return SyncTransaction(self._transaction)
-
-    @overload
-    def get(self, key: str, default: None = None) -> M | None: ...
-    @overload
-    def get(self, key: str, default: D) -> M | D: ...
-    def get(self, key: str, default: Any = None) -> Any:
-        return decoded(self._codec, key, self._transaction.get(key, MISSING).wait(), default)
-
-    def get_entry(self, key: str) -> TypedEntry[M] | None:
-        entry = self._transaction.get_entry(key).wait()
-        return entry and self._codec.decode_entry(entry)
-
-    @overload
-    def mget(self, keys: Iterable[str], default: None = None) -> list[M | None]: ...
-    @overload
-    def mget(self, keys: Iterable[str], default: D) -> list[M | D]: ...
-    def mget(self, keys: Iterable[str], default: Any = None) -> Any:
-        keys = keys_of(keys)
-        return all_decoded(self._codec, keys, self._transaction.mget(keys, MISSING).wait(), default)
-
-    def exists(self, key: str) -> bool:
-        return self._transaction.exists(key).wait()
-
-    def set(self, key: str, value: M, ttl: Ttl | None = None) -> None:
-        self._transaction.set(key, self._codec.encode(key, value), ttl).wait()
-
-    def set_if_absent(self, key: str, value: M, ttl: Ttl | None = None) -> bool:
-        return self._transaction.set_if_absent(key, self._codec.encode(key, value), ttl).wait()
-
-    def mset(self, items: Mapping[str, M] | Iterable[tuple[str, M]], ttl: Ttl | None = None) -> None:
-        self._transaction.mset(encoded(self._codec, items), ttl).wait()
-
-    def delete(self, key: str) -> bool:
-        return self._transaction.delete(key).wait()
-
-    def mdelete(self, keys: Iterable[str]) -> int:
-        return self._transaction.mdelete(keys).wait()

@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Gener
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from rrag_storage._transact import transact
-from rrag_storage.errors import InvalidValueError
 
-from ._several import MISSING, all_decoded, decoded, encoded, keys_of
+from ._calls import MISSING, all_decoded, decoded, deferred, encoded, keys_of
 from .sync import SyncTypedView
+from .transaction import TypedTransaction
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
         MemoryValue,
         Operation,
         Storage,
-        Transaction,
         Ttl,
     )
     from rrag_storage._rotate import RotateProgress
@@ -103,7 +102,7 @@ class TypedView(Generic[M]):
 
     def set(self, key: str, value: M, ttl: Ttl | None = None) -> Coroutine[Any, Any, None]:
         """Stores `value`. Raises InvalidValueError where it would not come back the same."""
-        return _deferred(lambda: self._storage.set(key, self._codec.encode(key, value), ttl))
+        return deferred(lambda: self._storage.set(key, self._codec.encode(key, value), ttl))
 
     @overload
     async def get(self, key: str, default: None = None, *, refresh_ttl: Ttl | None = None) -> M | None: ...
@@ -134,7 +133,7 @@ class TypedView(Generic[M]):
         self, items: Mapping[str, M] | Iterable[tuple[str, M]], ttl: Ttl | None = None
     ) -> Coroutine[Any, Any, None]:
         """Stores many values: all of them, or, where one is refused, none."""
-        return _deferred(lambda: self._storage.mset(encoded(self._codec, items), ttl))
+        return deferred(lambda: self._storage.mset(encoded(self._codec, items), ttl))
 
     @overload
     async def mget(
@@ -163,11 +162,11 @@ class TypedView(Generic[M]):
 
     def set_if_absent(self, key: str, value: M, ttl: Ttl | None = None) -> Coroutine[Any, Any, bool]:
         """Stores `value` only where `key` holds nothing; whether it did."""
-        return _deferred(lambda: self._storage.set_if_absent(key, self._codec.encode(key, value), ttl))
+        return deferred(lambda: self._storage.set_if_absent(key, self._codec.encode(key, value), ttl))
 
     def compare_and_set(self, key: str, value: M, version: int, ttl: Ttl | None = None) -> Coroutine[Any, Any, bool]:
         """Stores `value` only if the entry still has `version`; whether it did."""
-        return _deferred(lambda: self._storage.compare_and_set(key, self._codec.encode(key, value), version, ttl))
+        return deferred(lambda: self._storage.compare_and_set(key, self._codec.encode(key, value), version, ttl))
 
     def transaction(self) -> TypedTransaction[M]:
         """Reads and writes of the model that commit together, or not at all: `async with view.transaction() as tx:`."""
@@ -260,78 +259,6 @@ class TypedView(Generic[M]):
         return self._storage.close()
 
 
-class TypedTransaction(Generic[M]):
-    """Reads and writes of a model that commit together: what `async with view.transaction() as tx:` gives."""
-
-    __slots__ = ("_codec", "_transaction")
-
-    def __init__(self, transaction: Transaction, codec: Codec[M]) -> None:
-        self._transaction = transaction
-        self._codec = codec
-
-    async def __aenter__(self) -> Self:
-        await self._transaction.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> bool:
-        return await self._transaction.__aexit__(kind, error, traceback)
-
-    @property
-    def transaction(self) -> Transaction:
-        """The storage's own transaction: for plain values and counters that commit with the models."""
-        return self._transaction
-
-    @overload
-    async def get(self, key: str, default: None = None) -> M | None: ...
-    @overload
-    async def get(self, key: str, default: D) -> M | D: ...
-    async def get(self, key: str, default: Any = None) -> Any:
-        """The value under `key`, as this transaction sees it; `default` where it is missing."""
-        return decoded(self._codec, key, await self._transaction.get(key, MISSING), default)
-
-    async def get_entry(self, key: str) -> TypedEntry[M] | None:
-        """The entry under `key`, as this transaction sees it."""
-        entry = await self._transaction.get_entry(key)
-        return entry and self._codec.decode_entry(entry)
-
-    @overload
-    async def mget(self, keys: Iterable[str], default: None = None) -> list[M | None]: ...
-    @overload
-    async def mget(self, keys: Iterable[str], default: D) -> list[M | D]: ...
-    async def mget(self, keys: Iterable[str], default: Any = None) -> Any:
-        """The values under `keys`, in their order, with `default` where one is missing."""
-        keys = keys_of(keys)
-        return all_decoded(self._codec, keys, await self._transaction.mget(keys, MISSING), default)
-
-    def exists(self, key: str) -> Operation[bool]:
-        """Whether `key` is there, as this transaction sees it."""
-        return self._transaction.exists(key)
-
-    def set(self, key: str, value: M, ttl: Ttl | None = None) -> Coroutine[Any, Any, None]:
-        """Stores `value` under `key` at the commit."""
-        return _deferred(lambda: self._transaction.set(key, self._codec.encode(key, value), ttl))
-
-    def set_if_absent(self, key: str, value: M, ttl: Ttl | None = None) -> Coroutine[Any, Any, bool]:
-        """Stores `value` at the commit if `key` holds nothing; whether it will."""
-        return _deferred(lambda: self._transaction.set_if_absent(key, self._codec.encode(key, value), ttl))
-
-    def mset(
-        self, items: Mapping[str, M] | Iterable[tuple[str, M]], ttl: Ttl | None = None
-    ) -> Coroutine[Any, Any, None]:
-        """Stores many values at the commit."""
-        return _deferred(lambda: self._transaction.mset(encoded(self._codec, items), ttl))
-
-    def delete(self, key: str) -> Operation[bool]:
-        """Deletes `key` at the commit; whether it was there."""
-        return self._transaction.delete(key)
-
-    def mdelete(self, keys: Iterable[str]) -> Operation[int]:
-        """Deletes `keys` at the commit; how many of them were there."""
-        return self._transaction.mdelete(keys)
-
-
 class _Decoding(AsyncIterator[T]):
     """An iterator of a storage, each item decoded. It can go on behind one that was refused."""
 
@@ -341,15 +268,3 @@ class _Decoding(AsyncIterator[T]):
 
     async def __anext__(self) -> T:
         return self._decode(await self._source.__anext__())
-
-
-def _deferred(call: Callable[[], Operation[T]]) -> Coroutine[Any, Any, T]:
-    """The operation of a value that is encoded now. A refused one raises when it is awaited, as on a storage."""
-    try:
-        return call()
-    except InvalidValueError as error:
-        return _raising(error)
-
-
-async def _raising(error: InvalidValueError) -> Any:
-    raise error

@@ -1,15 +1,20 @@
-"""Several keys in one call: what goes in as an iterable, what comes out as a list, and missing keys."""
+"""What the calls of typed views and of their transactions have in common."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from rrag_storage.errors import InvalidValueError
+
 if TYPE_CHECKING:
+    from rrag_storage._native import Operation
+
     from ._codec import Codec
 
 M = TypeVar("M")
 D = TypeVar("D")
+T = TypeVar("T")
 
 MISSING: Any = object()
 """The default that tells a missing key from a stored None."""
@@ -34,3 +39,15 @@ def decoded(codec: Codec[M], key: str, found: Any, default: D) -> M | D:
 def all_decoded(codec: Codec[M], keys: Iterable[str], found: Iterable[Any], default: D) -> list[M | D]:
     """The same of several keys."""
     return [decoded(codec, key, each, default) for key, each in zip(keys, found, strict=True)]
+
+
+def deferred(call: Callable[[], Operation[T]]) -> Coroutine[Any, Any, T]:
+    """The operation of a value that is encoded now. A refused one raises when it is awaited, as on a storage."""
+    try:
+        return call()
+    except InvalidValueError as error:
+        return _raising(error)
+
+
+async def _raising(error: InvalidValueError) -> Any:
+    raise error
