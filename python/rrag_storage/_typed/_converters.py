@@ -94,7 +94,7 @@ class Items(Converter):
     def __init__(self, kind: type, item: Converter) -> None:
         self.name = kind.__name__
         self.hashable = kind in (tuple, frozenset) and item.hashable
-        self._kind = kind
+        self._kind: Any = kind
         self._item = item
 
     def encode(self, value: Any) -> Any:
@@ -218,9 +218,11 @@ class Union(Converter):
         self._members = members
         self._by_tag = tags
         self._tags = {id(member): tag for tag, member in tags.items()}
+        # What has no tag is of a class only if nothing else takes it: the union may have had no tags when it was stored.
+        self._tagged_last = sorted(members, key=lambda member: id(member) in self._tags)
 
     def encode(self, value: Any) -> Any:
-        member, plain = self._first(value, "encode")
+        member, plain = self._first(self._members, value, "encode")
         tag = self._tags.get(id(member))
         return {TAG: tag, **plain} if tag is not None and type(plain) is dict else plain
 
@@ -228,11 +230,11 @@ class Union(Converter):
         tag = plain.get(TAG) if type(plain) is dict else None
         if isinstance(tag, str) and (member := self._by_tag.get(tag)):
             return member.decode({key: item for key, item in plain.items() if key != TAG})
-        return self._first(plain, "decode")[1]
+        return self._first(self._tagged_last, plain, "decode")[1]
 
-    def _first(self, value: Any, direction: str) -> tuple[Converter, Any]:
+    def _first(self, members: Sequence[Converter], value: Any, direction: str) -> tuple[Converter, Any]:
         deepest: Misfit | None = None
-        for member in self._members:
+        for member in members:
             try:
                 return member, getattr(member, direction)(value)
             except Misfit as misfit:
