@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ._pandas import to_pandas_sync
 from ._rotate import rotate_sync
 from ._transact import transact_sync
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import timedelta
     from types import TracebackType
+
+    import pandas as pd
 
     from ._native import MemoryEntry, MemoryQuery, MemoryStats, MemoryValue, Storage, Transaction
     from ._rotate import RotateProgress
@@ -159,6 +162,9 @@ class SyncStorage:
         from ._typed import typed  # which is made of this module's parts
 
         return typed(self._storage, model).sync
+
+    def to_pandas(self, query: MemoryQuery | None = None, **filters: Any) -> pd.DataFrame:
+        return to_pandas_sync(self._storage, query, **filters)
 
     def open(self) -> SyncStorage:
         self._storage.open().wait()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from uuid import UUID
 
 import numpy as np
+import pandas as pd
 import rrag_storage
 from rrag_storage import (
     BackendUnavailableError,
@@ -197,6 +198,8 @@ async def every_operation(s: Storage) -> None:
     assert_type(s.closed, bool)
     assert_type(await s.open(), Storage)
     assert_type(s.typed(User), TypedView[User])
+    assert_type(await s.to_pandas(namespace="users", limit=5), pd.DataFrame)
+    assert_type(await s.to_pandas(MemoryQuery(prefix="a")), pd.DataFrame)
 
     ttl: Ttl = timedelta(hours=1)
     values: list[Value] = [
@@ -435,6 +438,7 @@ def every_blocking_call(s: SyncStorage) -> None:
     assert_type(s.namespace("users"), SyncStorage)
     s.open()
     assert_type(s.typed(User), SyncTypedView[User])
+    assert_type(s.to_pandas(namespace="users"), pd.DataFrame)
     with s as same:
         assert_type(same, SyncStorage)
     assert_type(s.close(), None)
