@@ -8,13 +8,7 @@ from typing import Any
 
 import matplotlib.dates
 import pytest
-from rrag_storage import (
-    DatabaseStorage,
-    InMemoryStorage,
-    ManualClock,
-    Storage,
-    UnsupportedOperationError,
-)
+from rrag_storage import DatabaseStorage, InMemoryStorage, Key, ManualClock, Storage, UnsupportedOperationError
 from rrag_storage.notebook import describe_namespaces, plot_namespaces
 from rrag_storage.testing import asynchronous
 from support import run_script
