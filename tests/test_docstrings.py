@@ -102,7 +102,7 @@ def test_code_of_a_page(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     for line, source in blocks(page):
         expected = [said.strip() for said in re.findall(r"# -> (.*)", source)]
         printed = io.StringIO()
-        script = tmp_path / f"{page.stem}.py"
+        script = tmp_path / f"page_{page.stem}.py"  # pytest.md must not become a module of that name
         script.write_text("\n" * (line - 1) + source)  # A traceback then names the line of the page.
         with contextlib.redirect_stdout(printed):
             names = runpy.run_path(str(script), names)
