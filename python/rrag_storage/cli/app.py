@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 class _Group(TyperGroup):
     """Turns every error into a message without secrets and an exit code."""
 
-    def main(self, args: Sequence[str] | None = None, **options: Any) -> Any:
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **options: Any) -> Any:
         given = list(sys.argv[1:] if args is None else args)
         options["standalone_mode"] = False
         try:
-            code = super().main(given, **options)
+            code = super().main(given, *rest, **options)
         except (KeyboardInterrupt, typer.Abort):
             note("interrupted")
             code = Exit.INTERRUPTED

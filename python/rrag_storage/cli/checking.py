@@ -57,16 +57,16 @@ async def check_entries(storage: Storage, progress: Callable[[int], object]) -> 
     before = await storage.count()
     listed = bad = missing = 0
     errors: dict[str, str] = {}
-    start: dict[str, str] = {}
+    after: str | None = None
     try:
-        while keys := await storage.keys(**start, limit=_PAGE):
-            for key, error in (await _errors(storage, keys, start)).items():
+        while keys := await storage.keys(after=after, limit=_PAGE):
+            for key, error in (await _errors(storage, keys, after)).items():
                 bad += 1
                 missing += _MISSING in error
                 if len(errors) < _NAMED:
                     errors[key] = error
             listed += len(keys)
-            start = {"after": keys[-1]}
+            after = keys[-1]
             progress(listed)
     except UnsupportedOperationError:
         return [Finding("entries", Status.SKIPPED, "keys are hidden: what there is can't be listed")]
@@ -78,10 +78,10 @@ async def check_entries(storage: Storage, progress: Callable[[int], object]) -> 
     return [entries, await _check_counts(storage, before, listed)]
 
 
-async def _errors(storage: Storage, keys: list[str], start: dict[str, str]) -> dict[str, str]:
-    """Why those of the keys that can't be read can't be: of a page, which begins after `start`."""
+async def _errors(storage: Storage, keys: list[str], after: str | None) -> dict[str, str]:
+    """Why those of the keys that can't be read can't be: of a page, which begins after `after`."""
     try:
-        async for entry in storage.entries(**start, limit=len(keys)):
+        async for entry in storage.entries(after=after, limit=len(keys)):
             entry.value  # noqa: B018  # its last step, into Python
         return {}
     except _UNREACHABLE:

@@ -7,25 +7,25 @@ Every key that was there from beginning to end lies in a span and is looked at, 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from .. import CopyProgress
-from .. import copy as copy_entries
+from .. import CopyProgress, copy
+from .filters import page
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from .. import Storage
+    from .. import MemoryQuery, Storage
 
 _PAGES_IN_A_SPAN = 4
 
 
 class _Span(NamedTuple):
-    """The keys greater than `after`, up to `last`; `count` of them when they were listed."""
+    """The keys greater than `after`, up to `last`; `size` of them when they were listed."""
 
     after: str | None
     last: str
-    count: int
+    size: int
 
 
 class Copier:
@@ -37,15 +37,15 @@ class Copier:
     """
 
     def __init__(
-        self, source: Storage, target: Storage, filters: dict[str, Any], *, overwrite: bool, page_size: int
+        self, source: Storage, target: Storage, query: MemoryQuery, *, overwrite: bool, page_size: int
     ) -> None:
         self.copied = 0
         self.skipped = 0
         self._source = source
         self._target = target
-        self._filters = filters
-        self._options = {"overwrite": overwrite, "page_size": page_size}
-        self._span = page_size * _PAGES_IN_A_SPAN
+        self._query = query
+        self._overwrite = overwrite
+        self._page = page_size
 
     async def run(self, after: str | None, workers: int, progress: Callable[[], object]) -> None:
         """Copies everything that follows `after`; tells `progress` after each page.
@@ -74,22 +74,16 @@ class Copier:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _spans(self, after: str | None) -> AsyncIterator[_Span]:
-        while True:
-            start = {} if after is None else {"after": after}
-            keys = await self._source.keys(**self._filters, **start, limit=self._span)
-            if not keys:
-                return
+        size = self._page * _PAGES_IN_A_SPAN
+        while keys := await self._source.keys(page(self._query, after, size)):
             yield _Span(after, keys[-1], len(keys))
             after = keys[-1]
 
     async def _copy(self, span: _Span, progress: Callable[[], object]) -> None:
-        after, limit = span.after, span.count
-        # New keys push the last ones of the span past the limit: go on until it is reached.
-        while after is None or after < span.last:
-            after = await self._copy_some(after, limit, progress)
-            if after is None:
-                return
-            limit = self._options["page_size"]
+        after = await self._copy_some(span.after, span.size, progress)
+        # Keys that came since the span was listed push its last ones past the limit.
+        while after is not None and after < span.last:
+            after = await self._copy_some(after, self._page, progress)
 
     async def _copy_some(self, after: str | None, limit: int, progress: Callable[[], object]) -> str | None:
         """Copies at most `limit` entries that follow `after`; the last of them, None where there is none."""
@@ -102,8 +96,12 @@ class Copier:
             told = so_far
             progress()
 
-        start = {} if after is None else {"after": after}
-        await copy_entries(
-            self._source, self._target, **self._options, progress=tell, **self._filters, **start, limit=limit
+        await copy(
+            self._source,
+            self._target,
+            page(self._query, after, limit),
+            progress=tell,
+            overwrite=self._overwrite,
+            page_size=self._page,
         )
         return told.last_key

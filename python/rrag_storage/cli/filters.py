@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
+
+from .. import MemoryQuery
 
 _PANEL = "Which entries"
 
@@ -22,6 +24,7 @@ After = Annotated[
 ]
 
 
-def given(**filters: Any) -> dict[str, Any]:
-    """Those filters that were given."""
-    return {name: value for name, value in filters.items() if value is not None}
+def page(query: MemoryQuery, after: str | None, limit: int) -> MemoryQuery:
+    """At most `limit` of what `query` asks for, behind `after` where that is a key."""
+    limited = query.with_limit(limit)
+    return limited if after is None else limited.with_after(after)

@@ -71,11 +71,11 @@ async def check_large_values(place: Place, grace: float) -> Finding:
 
 async def _copy_names(objects: Storage, names: Storage) -> list[str]:
     listed: list[str] = []
-    start: dict[str, str] = {}
-    while page := await objects.keys(**start, limit=_PAGE):
+    after: str | None = None
+    while page := await objects.keys(after=after, limit=_PAGE):
         await names.mset(dict.fromkeys(page))
         listed += page
-        start = {"after": page[-1]}
+        after = page[-1]
     return listed
 
 

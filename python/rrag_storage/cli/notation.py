@@ -236,6 +236,13 @@ def _set(items: list[Any]) -> set[Any]:
     return made
 
 
+def _timedelta(parts: list[Any]) -> timedelta:
+    days, seconds, microseconds = parts
+    if not all(type(part) is int for part in parts):
+        raise NotationError("$timedelta holds days, seconds and microseconds")
+    return timedelta(days, seconds, microseconds)
+
+
 def _moments(name: str, kind: type[datetime] | type[time]) -> Callable[..., Any]:
     def decode(text: Any, fold: Any = 0, **rest: Any) -> Any:
         if rest or fold not in (0, 1) or type(text) is not str:
@@ -282,18 +289,12 @@ _DECODERS: dict[str, Callable[..., Any]] = {
     "$datetime": _moments("datetime", datetime),
     "$time": _moments("time", time),
     "$date": _typed("date", str, date.fromisoformat),
-    "$timedelta": _typed("timedelta", list, lambda parts: timedelta(*map(_whole, parts))),
+    "$timedelta": _typed("timedelta", list, _timedelta),
     "$decimal": _typed("decimal", str, Decimal),
     "$uuid": _typed("uuid", str, UUID),
     "$array": _array,
     "$scalar": _scalar,
 }
-
-
-def _whole(number: Any) -> int:
-    if type(number) is not int:
-        raise NotationError("$timedelta holds days, seconds and microseconds")
-    return number
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

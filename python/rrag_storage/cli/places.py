@@ -6,6 +6,7 @@ import asyncio
 import functools
 import inspect
 import os
+import re
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -99,7 +100,11 @@ def _connected(url: str, options: Mapping[str, Any]) -> Storage:
     try:
         return connect(url, **options)
     except TypeError as error:
-        raise CommandError(str(error)) from None
+        unknown = re.search(r"(\w+) got an unexpected keyword argument '(\w+)'", str(error))
+        if unknown is None:
+            raise CommandError(str(error)) from None
+        option = next((flag for flag, name in _NAMES.items() if name == unknown[2]), unknown[2]).replace("_", "-")
+        raise CommandError(f"--{option} is no option of {unknown[1]}") from None
 
 
 def _must_exist(url: str, *, create: bool) -> None:
@@ -124,7 +129,9 @@ def _keys(names: list[str]) -> dict[str, Any]:
 
 
 def _place(given: dict[str, Any], password: str) -> Place:
-    options = {_NAMES.get(name, name): value for name, value in given.items() if value not in (None, False, [], ())}
+    # A flag that was not given is False, which is not among the options either; a 0 is.
+    given = {name: value for name, value in given.items() if value is not False}
+    options = {_NAMES.get(name, name): value for name, value in given.items() if value not in (None, [])}
     url = with_password(options.pop("url"), os.environ.get(password))
     large_values = options.pop("large_values", None)
     if options.pop("allow_unencrypted", False):

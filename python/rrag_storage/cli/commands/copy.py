@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
+from ... import MemoryQuery
 from .. import output
 from ..copying import Copier
-from ..filters import After, Namespace, Pattern, Prefix, given
+from ..filters import After, Namespace, Pattern, Prefix
 from ..output import Json
 from ..places import Place
 
@@ -36,13 +37,13 @@ async def copy(
     Where it was interrupted, run it again: what the target has in the same version is not written again. Nothing is
     deleted from the target.
     """
-    filters = given(namespace=namespace, prefix=prefix, pattern=pattern)
+    query = MemoryQuery(namespace=namespace, prefix=prefix, pattern=pattern)
     began = time.monotonic()
     async with source.open() as old, target.open(create=True) as new:
         with output.progress("entries") as bar:
             total = None if pattern or after else await old.count(namespace, prefix=prefix)
             task = bar.add_task("copy", total=total)
-            copier = Copier(old, new, filters, overwrite=not keep, page_size=page_size)
+            copier = Copier(old, new, query, overwrite=not keep, page_size=page_size)
             try:
                 await copier.run(after, workers, lambda: bar.update(task, completed=copier.copied + copier.skipped))
             except asyncio.CancelledError:

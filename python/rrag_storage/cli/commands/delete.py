@@ -9,7 +9,7 @@ import typer
 
 from .. import output
 from ..exits import CommandError, Exit
-from ..filters import Namespace, Prefix, given
+from ..filters import Namespace, Prefix
 from ..output import Json
 from ..places import Place
 
@@ -25,18 +25,17 @@ async def delete(
     json: Json = False,
 ) -> None:
     """Delete KEYs in one step, or all that is under a namespace or prefix."""
-    part = given(namespace=namespace, prefix=prefix)
-    if bool(keys) == bool(part):
+    if bool(keys) == (namespace is not None or prefix is not None):
         raise CommandError("give either keys, or --namespace or --prefix")
-    if "" in part.values():
+    if "" in (namespace, prefix):
         raise CommandError("an empty --namespace or --prefix would not say what to delete")
     async with place.open() as storage:
         if keys:
             deleted = await storage.mdelete(keys)
         else:
             if not yes:
-                _confirm(await storage.count(**part))
-            deleted = await storage.clear(**part)
+                _confirm(await storage.count(namespace, prefix=prefix))
+            deleted = await storage.clear(namespace, prefix=prefix)
     if json:
         output.say_json({"deleted": deleted})
     else:

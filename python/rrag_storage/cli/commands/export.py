@@ -12,9 +12,10 @@ from typing import IO, Annotated
 
 import typer
 
+from ... import MemoryQuery
 from .. import output
 from ..exits import CommandError
-from ..filters import After, Namespace, Pattern, Prefix, given
+from ..filters import After, Namespace, Pattern, Prefix
 from ..formats import Format, FormatOption, format_of
 from ..json_lines import JsonLinesWriter
 from ..output import Json
@@ -41,7 +42,7 @@ async def export(
     """
     if json and file == "-":
         raise CommandError("--json and stdout exclude one another")
-    filters = given(namespace=namespace, prefix=prefix, pattern=pattern, after=after)
+    query = MemoryQuery(namespace=namespace, prefix=prefix, pattern=pattern, after=after)
     async with place.open() as storage:
         total = None if pattern or after else await storage.count(namespace, prefix=prefix)
         count = 0
@@ -49,7 +50,7 @@ async def export(
             task = bar.add_task("export", total=total)
             make = ParquetWriter if format_of(file, format_) is Format.PARQUET else JsonLinesWriter
             writer = make(stream)
-            async for entry in storage.entries(**filters):
+            async for entry in storage.entries(query):
                 writer.write(entry)
                 count += 1
                 if count % _TOLD == 0:

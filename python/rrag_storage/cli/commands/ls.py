@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ... import MemoryQuery
 from .. import output
-from ..filters import After, Namespace, Pattern, Prefix, given
+from ..filters import After, Namespace, Pattern, Prefix, page
 from ..output import Json
 from ..places import Place
 
@@ -28,10 +29,10 @@ async def ls(
     json: Json = False,
 ) -> None:
     """List keys, a line each, in key order."""
-    filters = given(namespace=namespace, prefix=prefix, pattern=pattern)
+    query = MemoryQuery(namespace=namespace, prefix=prefix, pattern=pattern, after=after, limit=limit)
     async with place.open() as storage:
         if long:
-            async for entry in storage.entries(**filters, **given(after=after, limit=limit)):
+            async for entry in storage.entries(query):
                 if json:
                     output.say_json(described(entry))
                 else:
@@ -39,18 +40,16 @@ async def ls(
             return
         left = limit
         while left is None or left > 0:
-            page = await storage.keys(
-                **filters, **given(after=after), limit=_PAGE if left is None else min(left, _PAGE)
-            )
-            if not page:
+            keys = await storage.keys(page(query, after, _PAGE if left is None else min(left, _PAGE)))
+            if not keys:
                 return
-            for key in page:
+            for key in keys:
                 if json:
                     output.say_json({"key": key})
                 else:
                     output.say(output.printable(key))
-            after = page[-1]
-            left = None if left is None else left - len(page)
+            after = keys[-1]
+            left = None if left is None else left - len(keys)
 
 
 def described(entry: MemoryEntry) -> dict[str, object]:

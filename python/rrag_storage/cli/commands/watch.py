@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import Annotated, NamedTuple
 
 import typer
 from rich.console import Console
@@ -15,19 +15,16 @@ from rich.live import Live
 from rich.table import Table
 
 from .. import output
-from ..filters import Namespace, Prefix, given
+from ..filters import Namespace, Prefix
 from ..output import Json
 from ..places import Place
-
-if TYPE_CHECKING:
-    from ... import Storage
 
 _SHOWN = 15
 
 
 class _Reading(NamedTuple):
     when: datetime
-    count: int
+    entries: int
     change: int
 
 
@@ -42,26 +39,23 @@ async def watch(
     json: Json = False,
 ) -> None:
     """Count entries at an interval, until interrupted."""
-    part = given(namespace=namespace, prefix=prefix)
     async with place.open() as storage:
-        readings = _readings(storage, part, interval, count)
+        readings = _readings(lambda: storage.count(namespace, prefix=prefix), interval, count)
         if sys.stdout.isatty() and not json:
             await _live(readings)
             return
         async for reading in readings:
             when = output.moment(reading.when)
             if json:
-                output.say_json({"time": when, "count": reading.count, "change": reading.change})
+                output.say_json({"time": when, "count": reading.entries, "change": reading.change})
             else:
-                output.say(f"{when} {reading.count} {reading.change:+d}")
+                output.say(f"{when} {reading.entries} {reading.change:+d}")
 
 
-async def _readings(
-    storage: Storage, part: dict[str, str], interval: float, times: int | None
-) -> AsyncIterator[_Reading]:
+async def _readings(count: Callable[[], Awaitable[int]], interval: float, times: int | None) -> AsyncIterator[_Reading]:
     before: int | None = None
     while times is None or times > 0:
-        now = await storage.count(**part)
+        now = await count()
         yield _Reading(datetime.now(timezone.utc), now, 0 if before is None else now - before)
         before, times = now, None if times is None else times - 1
         if times != 0:
@@ -84,5 +78,5 @@ def _table(readings: deque[_Reading]) -> Table:
         change = output.cell(
             f"{reading.change:+,d}", "green" if reading.change > 0 else "red" if reading.change else "dim"
         )
-        table.add_row(reading.when.astimezone().strftime("%H:%M:%S"), f"{reading.count:,}", change)
+        table.add_row(reading.when.astimezone().strftime("%H:%M:%S"), f"{reading.entries:,}", change)
     return table
