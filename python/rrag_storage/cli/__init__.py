@@ -18,4 +18,4 @@ def main() -> None:
             raise
         print(f"rrag-storage: {error.name} is missing: pip install 'rrag-storage[cli]'", file=sys.stderr)
         sys.exit(2)
-    app()
+    app(prog_name="rrag-storage")

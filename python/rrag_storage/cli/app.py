@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from typing import TYPE_CHECKING, Annotated, Any
@@ -29,13 +28,9 @@ class _Group(TyperGroup):
         options["standalone_mode"] = False
         try:
             code = super().main(given, *rest, **options)
-        except (KeyboardInterrupt, typer.Abort):
+        except typer.Abort:  # of a question
             note("interrupted")
             code = Exit.INTERRUPTED
-        except BrokenPipeError:
-            # What is still in the buffer has nowhere to go.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            code = Exit.BROKEN_PIPE
         except Exception as error:  # the last place to put it into words
             code = _told(error, given)
         sys.exit(code if isinstance(code, int) else Exit.OK)

@@ -24,6 +24,7 @@ import binascii
 import json
 import math
 import struct
+import sys
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -33,11 +34,6 @@ from .. import MemoryValue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-try:
-    import numpy
-except ImportError:
-    numpy = None  # type: ignore[assignment]
 
 _SAFE = 2**53
 _DIGITS = 64
@@ -130,6 +126,7 @@ def _encode(value: Any) -> Any:
         return {key: _encode(item) for key, item in value.items()}
     if kind in _ENCODERS:
         return _ENCODERS[kind](value)
+    numpy = sys.modules.get("numpy")  # loaded, where there is a value of its types
     if numpy is not None and isinstance(value, numpy.ndarray):
         return {"$array": _base64(value.tobytes()), "dtype": value.dtype.str, "shape": list(value.shape)}
     if numpy is not None and isinstance(value, numpy.generic):
@@ -256,8 +253,10 @@ def _moments(name: str, kind: type[datetime] | type[time]) -> Callable[..., Any]
 
 
 def _elements(text: Any, dtype: Any, shape: list[int]) -> Any:
-    if numpy is None:
-        raise NotationError("it has an array, which needs numpy: pip install 'rrag-storage[numpy]'")
+    try:
+        import numpy
+    except ImportError:
+        raise NotationError("it has an array, which needs numpy: pip install 'rrag-storage[numpy]'") from None
     if type(text) is not str or type(dtype) is not str or numpy.dtype(dtype).kind not in _DTYPES:
         raise NotationError("its array is damaged: a dtype of bool, int, uint or float is needed")
     if not all(type(size) is int and size >= 0 for size in shape):

@@ -7,6 +7,7 @@ import functools
 import inspect
 import os
 import re
+import sys
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -129,14 +130,18 @@ def _keys(names: list[str]) -> dict[str, Any]:
 
 
 def _place(given: dict[str, Any], password: str) -> Place:
-    # A flag that was not given is False, which is not among the options either; a 0 is.
-    given = {name: value for name, value in given.items() if value is not False}
-    options = {_NAMES.get(name, name): value for name, value in given.items() if value not in (None, [])}
+    # What was not given is None, or False where it is a flag, or empty where it may be given twice. A 0 was given.
+    options = {
+        _NAMES.get(name, name): value
+        for name, value in given.items()
+        if value is not None and value is not False and value != []
+    }
     url = with_password(options.pop("url"), os.environ.get(password))
     large_values = options.pop("large_values", None)
+    keys = _keys(options.pop("encryption_key_env", []))
     if options.pop("allow_unencrypted", False):
-        options["require_encryption"] = False
-    return Place(url, {**options, **_keys(options.pop("encryption_key_env", []))}, large_values)
+        keys["require_encryption"] = False
+    return Place(url, {**options, **keys}, large_values)
 
 
 def with_places(command: Callable[..., Awaitable[None]]) -> Callable[..., None]:
@@ -159,7 +164,14 @@ def with_places(command: Callable[..., Awaitable[None]]) -> Callable[..., None]:
         for name in places:
             own = {part: given.pop(f"{name}_{part}") for part in ("url", *_OPTIONS)}
             given[name] = _place(own, PASSWORD if name == places[0] else TARGET_PASSWORD)
-        asyncio.run(command(**given))  # type: ignore[arg-type]  # a coroutine function gives a coroutine
+        try:
+            asyncio.run(command(**given))  # type: ignore[arg-type]  # a coroutine function gives a coroutine
+        except KeyboardInterrupt:
+            raise CommandError("interrupted", Exit.INTERRUPTED) from None
+        except BrokenPipeError:
+            # What is still in the buffer has nowhere to go.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(Exit.BROKEN_PIPE) from None
 
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what typer reads
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
