@@ -87,7 +87,6 @@ def test_it_is_a_script() -> None:
 def test_without_its_packages_it_says_what_to_install(package: str) -> None:
     script = f"""
         import sys
-import textwrap
         sys.modules["{package}"] = None
         from rrag_storage.cli import main
         try:
