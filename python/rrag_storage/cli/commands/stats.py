@@ -72,27 +72,42 @@ def _document(figures: MemoryStats, url: str, counts: dict[str, int]) -> dict[st
 
 def _show(figures: MemoryStats, url: str, counts: dict[str, int], hidden: int) -> None:
     console = output.stdout()
+    console.print(
+        _table(
+            {
+                "url": url,
+                "backend": figures.backend_type,
+                "entries": f"{figures.total_keys:,}",
+                "space": output.size(figures.memory_bytes),
+                "namespaces": f"{figures.namespace_count:,}",
+            }
+        )
+    )
+    # A name with a point is of an operation of this very process.
+    extra = {name: f"{value:,g}" for name, value in figures.extra.items() if "." not in name}
+    if extra:
+        console.print()
+        console.print(_table(extra))
+    if counts:
+        console.print()
+        console.print(_bars(counts))
+        if hidden > 0:
+            console.print(f"and {hidden:,} more")
+
+
+def _table(rows: dict[str, str]) -> Table:
     table = Table(show_header=False, box=None, pad_edge=False)
-    for name, value in {
-        "url": url,
-        "backend": figures.backend_type,
-        "entries": f"{figures.total_keys:,}",
-        "space": output.size(figures.memory_bytes),
-        "namespaces": f"{figures.namespace_count:,}",
-        **{name: f"{value:,g}" for name, value in figures.extra.items()},
-    }.items():
+    for name, value in rows.items():
         table.add_row(output.cell(name, "dim"), output.cell(value))
-    console.print(table)
-    if not counts:
-        return
-    bars = Table(box=None, pad_edge=False)
-    bars.add_column("namespace")
-    bars.add_column("entries", justify="right")
-    bars.add_column("")
-    most = max(counts.values())
+    return table
+
+
+def _bars(counts: dict[str, int]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("namespace")
+    table.add_column("entries", justify="right")
+    table.add_column("")
+    most = max(*counts.values(), 1)
     for name, count in counts.items():
-        bars.add_row(output.cell(name), f"{count:,}", Bar(max(most, 1), 0, count, width=40, color="cyan"))
-    console.print()
-    console.print(bars)
-    if hidden > 0:
-        console.print(f"and {hidden:,} more")
+        table.add_row(output.cell(name), f"{count:,}", Bar(most, 0, count, width=40, color="cyan"))
+    return table
