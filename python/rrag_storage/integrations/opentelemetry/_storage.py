@@ -47,7 +47,7 @@ class InstrumentedStorage:
         return type(self.__wrapped__)
 
     def __repr__(self) -> str:
-        return f"<instrumented {self.__wrapped__!r}>"
+        return f"<{type(self).__name__} {self.__wrapped__!r}>"
 
     def _repr_html_(self) -> str:
         return self.__wrapped__._repr_html_()

@@ -44,6 +44,10 @@ class InstrumentedTransaction:
         self._block: Span | None = None
         self._token: Token[Context] | None = None
 
+    @property  # type: ignore[misc]  # a proxy's class is that of what it stands for
+    def __class__(self) -> type[Transaction]:
+        return type(self._transaction)
+
     def __aenter__(self) -> ObservedOperation[Self]:
         return ObservedOperation(self._transaction.__aenter__(), nullcontext(), self._entered)
 
