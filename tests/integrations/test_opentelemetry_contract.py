@@ -20,7 +20,7 @@ class TestInstrumented(StorageContract):
     """A storage in memory, every call of which is observed."""
 
     # The frames of the span stand below the await.
-    test_exceptions_have_a_traceback_to_the_await = None
+    test_exceptions_have_a_traceback_to_the_await = None  # type: ignore[assignment]
 
     @pytest.fixture
     def make_storage(self, clock: ManualClock) -> Iterator[Callable[[], Storage]]:

@@ -53,8 +53,7 @@ def instrument(
             storage, whenever metrics are read. None means True but for object stores, where that lists the bucket.
 
     Returns:
-        An object with the whole interface of a storage. Its `__wrapped__` is `storage`, for what needs just that: `copy`,
-        and `large_values=`.
+        An object with the whole interface of a storage. Its `__wrapped__` is `storage`, which `large_values=` needs.
 
     Raises:
         TypeError: `storage` is no storage (its blocking twin is none).

@@ -33,7 +33,7 @@ class InstrumentedStorage:
     To `isinstance` it is what it stands for, as the proxies of other instrumentations are.
 
     Attributes:
-        __wrapped__: the storage itself, for what needs just that: `copy`, and `large_values=`.
+        __wrapped__: the storage itself.
     """
 
     __slots__ = ("__weakref__", "__wrapped__", "_telemetry")
@@ -43,7 +43,7 @@ class InstrumentedStorage:
         self._telemetry = telemetry
 
     @property  # type: ignore[misc]  # a proxy's class is that of what it stands for
-    def __class__(self) -> type[Storage]:
+    def __class__(self) -> type[Storage]:  # type: ignore[override]
         return type(self.__wrapped__)
 
     def __repr__(self) -> str:
@@ -164,14 +164,14 @@ class InstrumentedStorage:
 
     def keys(self, query: MemoryQuery | None = None, **filters: Any) -> ObservedOperation[list[str]]:
         call = self._telemetry.call("keys", **_shown(query, filters))
-        return ObservedOperation(self.__wrapped__.keys(query, **filters), call)  # type: ignore[call-overload]  # passed on
+        return ObservedOperation(self.__wrapped__.keys(query, **filters), call)
 
     def items(self, query: MemoryQuery | None = None, **filters: Any) -> ObservedEntries[tuple[str, Any]]:
-        inner = self.__wrapped__.items(query, **filters)  # type: ignore[call-overload]  # passed on
+        inner = self.__wrapped__.items(query, **filters)
         return ObservedEntries(inner, self._telemetry.call("items", **_shown(query, filters)))
 
     def entries(self, query: MemoryQuery | None = None, **filters: Any) -> ObservedEntries[MemoryEntry]:
-        inner = self.__wrapped__.entries(query, **filters)  # type: ignore[call-overload]  # passed on
+        inner = self.__wrapped__.entries(query, **filters)
         return ObservedEntries(inner, self._telemetry.call("entries", **_shown(query, filters)))
 
     def namespaces(self, prefix: str | None = None, max_depth: int | None = None) -> ObservedOperation[list[str]]:

@@ -45,7 +45,7 @@ class InstrumentedTransaction:
         self._token: Token[Context] | None = None
 
     @property  # type: ignore[misc]  # a proxy's class is that of what it stands for
-    def __class__(self) -> type[Transaction]:
+    def __class__(self) -> type[Transaction]:  # type: ignore[override]
         return type(self._transaction)
 
     def __aenter__(self) -> ObservedOperation[Self]:
