@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import inspect
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -367,6 +368,20 @@ async def test_views_and_the_storage_itself(seen: Observatory, storage: Storage)
         seen.instrument(storage)
     with pytest.raises(TypeError, match="not SyncStorage"):
         instrument(plain.sync)
+
+
+@pytest.mark.parametrize("whole", [Storage, Transaction])
+def test_no_call_is_missing(storage: Storage, whole: type) -> None:
+    observed = type(storage if whole is Storage else storage.transaction())
+    made_with = {"connect", "with_config"}  # by the class, not by a storage
+    names = {name for name in dir(whole) if not name.startswith("_")} - made_with
+    assert len(names) >= 10
+    assert names <= set(dir(observed))
+    for name in names:
+        if callable(getattr(whole, name)):
+            parameters = list(inspect.signature(getattr(whole, name)).parameters)
+            own = list(inspect.signature(getattr(observed, name)).parameters)
+            assert own == parameters or own[-1] == "filters", name
 
 
 async def test_it_is_copied_as_the_storage_itself(storage: Storage) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ..._rotate import rotate
@@ -99,6 +100,9 @@ class InstrumentedStorage:
         view = self.__wrapped__.namespace(name)
         return InstrumentedStorage(view, self._telemetry.of_view(name))
 
+    def typed(self, model: type) -> Any:
+        return import_module("rrag_storage._typed").typed(self, model)
+
     # One key.
 
     def set(self, key: str, value: Any, ttl: Seconds | None = None) -> ObservedOperation[None]:
@@ -184,6 +188,9 @@ class InstrumentedStorage:
     def clear(self, namespace: str | None = None, *, prefix: str | None = None) -> ObservedOperation[int]:
         operation = self.__wrapped__.clear(namespace, prefix=prefix)
         return self._observe("clear", operation, namespace=namespace, prefix=prefix)
+
+    def to_pandas(self, query: MemoryQuery | None = None, **filters: Any) -> Any:
+        return import_module("rrag_storage._pandas").to_pandas(self, query, **filters)
 
     # Transactions and the rest.
 
