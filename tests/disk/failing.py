@@ -63,7 +63,8 @@ class FailingDisk:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
-        sibling = next(other for other in item.session.items if other is not item and other.parent is item.parent)
+        siblings = (other for other in item.session.items if other is not item and other.parent is item.parent)
+        sibling = next(siblings, None)
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
         self.sums["tests"] += 1
         for step in self.steps():
