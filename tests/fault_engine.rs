@@ -102,7 +102,7 @@ const STEPS: &[Step] = &[
     Step {
         name: "expire and persist",
         run: |s| {
-            block_on(s.expire("tx", Duration::from_secs(3600)))?;
+            block_on(s.expire("tx", Duration::from_hours(1)))?;
             block_on(s.persist("tx")).map(drop)
         },
         effect: |_| {},
