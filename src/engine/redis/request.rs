@@ -1,5 +1,6 @@
 //! What is asked of the server, with the time it has and the way back.
 
+use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -41,6 +42,8 @@ pub(super) struct Request {
     /// Slot and number, once it was sent for the first time.
     fence: Option<(usize, u64)>,
     pub(super) sent: bool,
+    /// Whether a command was made of it before: what is not fenced and is made again says so.
+    made: bool,
     reply: oneshot::Sender<Result<Value>>,
 }
 
@@ -52,7 +55,7 @@ impl Request {
             Work::Script { names, args, .. } => names.iter().chain(args).map(|part| part.len() + 16).sum(),
         };
         let deadline = Instant::now() + within;
-        (Self { work, deadline, weight, writes, fence: None, sent: false, reply }, answer)
+        (Self { work, deadline, weight, writes, fence: None, sent: false, made: false, reply }, answer)
     }
 
     /// Whether nobody waits for its answer.
@@ -62,6 +65,7 @@ impl Request {
 
     /// The command as it is sent. `slot` is where its outcome is noted, if it is fenced and wasn't sent before.
     pub(super) fn command(&mut self, slot: usize) -> Cmd {
+        let again = mem::replace(&mut self.made, true);
         let (script, names, args, fenced) = match &self.work {
             Work::Command(command) => return command.clone(),
             Work::Script { script, names, args, fenced } => (script, names, args, *fenced),
@@ -75,7 +79,7 @@ impl Request {
             let (slot, number) = *self.fence.get_or_insert_with(|| (slot, FENCES.fetch_add(1, Ordering::Relaxed)));
             command.arg(slot).arg(number);
         } else {
-            command.arg("").arg("");
+            command.arg(if again { "again" } else { "" }).arg("");
         }
         for arg in args {
             command.arg(arg.as_slice());

@@ -68,14 +68,16 @@ pub(super) async fn run(
                 return Ok(done);
             }
             Fate::Undone => {}
-            Fate::Unclear(reason) => unclear = Some(reason),
+            Fate::Unclear(reason) => unclear = Some((reason, before.sent_at)),
         }
     }
     let mut plan = Plan::new(all.iter().copied(), &found, table.dialect, now_ms);
     let mut done = Vec::with_capacity(jobs.len());
     for job in jobs {
         done.push(match &unclear {
-            Some(reason) if !may_repeat(job, &found, now_ms) => Err(core.error(Fault::Unknown(reason.clone()), true)),
+            Some((reason, sent_at)) if !may_repeat(job, &found, now_ms, *sent_at) => {
+                Err(core.error(Fault::Unknown(reason.clone()), true))
+            }
             _ => plan.work(job),
         });
     }
@@ -85,6 +87,7 @@ pub(super) async fn run(
             wrote: wrote(&plan),
             before: Some(all.iter().map(|&key| (key.clone(), version(&found, key))).collect()),
             done: Some(done.clone()),
+            sent_at: core.clock.now_ns(),
         };
         minded(lost, about, changes.commit(connection, table, slot)).await?;
     } else {
@@ -187,12 +190,26 @@ fn puts_done(job: &Work, found: &HashMap<Key, Found>) -> Done {
     Done::Commit(Commit::Done(batch.writes.iter().map(kept).collect()))
 }
 
-/// Whether a job does no harm where it was done already: a blind put, or a deletion of what is there.
-fn may_repeat(job: &Work, found: &HashMap<Key, Found>, now_ms: i64) -> bool {
+/// Whether a job does no harm where it was done already, at `sent_at`: a blind put over what is older or missing, or a
+/// deletion of what is there since before.
+fn may_repeat(job: &Work, found: &HashMap<Key, Found>, now_ms: i64, sent_at: i64) -> bool {
     let Work::Commit(batch) = job else { return false };
-    let repeats = |(key, write): &(Key, Write)| match write {
-        Write::Put(_) => true,
-        Write::Delete => found.get(key).is_some_and(|found| !found.meta.is_expired(now_ms)),
-    };
-    batch.checks.is_empty() && batch.writes.iter().all(repeats) && job.weight() > 0
+    let is_newer = |key: &Key, than: i64| found.get(key).is_some_and(|found| found.meta.updated_at >= than);
+    let (mut puts, mut overtaken) = (0, 0);
+    for (key, write) in &batch.writes {
+        match write {
+            Write::Put(record) => {
+                puts += 1;
+                // Had the puts happened, none of their keys would hold what is older.
+                overtaken += u32::from(is_newer(key, record.meta.updated_at));
+            }
+            Write::Delete => {
+                let is_live = found.get(key).is_some_and(|found| !found.meta.is_expired(now_ms));
+                if !is_live || is_newer(key, sent_at) {
+                    return false;
+                }
+            }
+        }
+    }
+    batch.checks.is_empty() && (puts == 0 || overtaken < puts) && job.weight() > 0
 }

@@ -8,7 +8,7 @@
 //! 2. A group that the server refuses is done again batch by batch: the error goes to the batch whose it is.
 //! 3. Where the answer to a commit is lost, the next try first holds the keys, which waits for the lost transaction's
 //!    end, and looks for the versions that it wrote. What can't be known is answered as unknown, never repeated; but
-//!    a blind put is.
+//!    a blind write is, over what is older than it.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -46,6 +46,8 @@ pub(super) struct Lost {
     pub(super) before: Option<HashMap<Key, u64>>,
     /// What it came to, where that was decided before.
     pub(super) done: Option<Vec<Result<Done>>>,
+    /// When it was sent, in nanoseconds since the Unix epoch.
+    pub(super) sent_at: i64,
 }
 
 impl Job for Work {
@@ -192,9 +194,9 @@ fn new_row<'a>(key: &'a Key, record: &'a NewRecord) -> NewRow<'a> {
     NewRow { key: key.as_bytes(), meta: record.meta, body: &record.body, force_created: record.force_created }
 }
 
-fn puts_of(rows: &[NewRow<'_>]) -> Lost {
+fn puts_of(core: &Core, rows: &[NewRow<'_>]) -> Lost {
     let wrote = rows.iter().filter_map(|row| Some((Key::from_stored(row.key).ok()?, row.meta.version))).collect();
-    Lost { wrote, before: None, done: None }
+    Lost { wrote, before: None, done: None, sent_at: core.clock.now_ns() }
 }
 
 /// Keeps what was asked in mind while its answer is awaited: an answer of the server's settles it.
@@ -220,7 +222,7 @@ async fn put(
     lost: &mut Option<Lost>,
 ) -> Outcome<Vec<Result<Done>>> {
     let statement = postgres::put_and_count(&core.pool.table, rows, core.clock.now_ms(), lease.slot());
-    let answer = minded(lost, puts_of(rows), lease.connection.rows(statement)).await?;
+    let answer = minded(lost, puts_of(core, rows), lease.connection.rows(statement)).await?;
     answers(jobs, &answer)
 }
 
@@ -233,7 +235,7 @@ async fn remove(
     lost: &mut Option<Lost>,
 ) -> Outcome<Vec<Result<Done>>> {
     let statement = postgres::remove_and_count(&core.pool.table, keys, core.clock.now_ms(), lease.slot());
-    let about = Lost { wrote: Vec::new(), before: None, done: None };
+    let about = Lost { wrote: Vec::new(), before: None, done: None, sent_at: core.clock.now_ns() };
     let answer = minded(lost, about, lease.connection.rows(statement)).await?;
     answers(jobs, &answer)
 }
@@ -264,12 +266,12 @@ async fn put_one(
     let Some(row) = rows.first() else { return Ok(None) };
     let (table, slot) = (&core.pool.table, lease.slot());
     let statement = mysql::overwrite(table, row, core.clock.now_ms());
-    let did = minded(lost, puts_of(rows), lease.connection.run(statement)).await?;
+    let did = minded(lost, puts_of(core, rows), lease.connection.run(statement)).await?;
     let done = |was_live| Ok(Some(Done::Commit(Commit::Done(smallvec::smallvec![was_live]))));
     if did.rows > 0 {
         return done(did.told == 2);
     }
     let Some(text) = mysql::insert(table, row, slot) else { return Ok(None) };
-    minded(lost, puts_of(rows), super::core::commit(&mut lease.connection, &text)).await?;
+    minded(lost, puts_of(core, rows), super::core::commit(&mut lease.connection, &text)).await?;
     done(false)
 }

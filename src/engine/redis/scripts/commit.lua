@@ -24,6 +24,23 @@ for check = 1, tonumber(ARGV[5]) do
   end
 end
 
+-- A blind put that is made again, because its answer was lost. Where it happened nothing is left to do; where all that it
+-- puts was written since by others, nobody can tell.
+if ARGV[1] == 'again' then
+  local mine, overtaken, writes = false, 0, 0
+  for put = at, #ARGV, 4 do
+    local old, record = heads[tonumber(ARGV[put])], ARGV[put + 3]
+    writes = writes + 1
+    if old and string.sub(old, 2, 9) == string.sub(record, 2, 9) then
+      mine = true
+    elseif old and newer(old, record) then
+      overtaken = overtaken + 1
+    end
+  end
+  if mine then return 'D' .. string.rep('1', writes) end
+  if overtaken == writes then return redis.error_reply('OVERTAKEN others have written these keys since') end
+end
+
 local flags = {}
 while at <= #ARGV do
   local place, kind = tonumber(ARGV[at]), ARGV[at + 1]

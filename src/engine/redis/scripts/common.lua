@@ -2,7 +2,7 @@
 --
 -- A record is one string: its format (1 byte), version (8), creation (8), update (8), expiry (8), body. The three times
 -- are big-endian with the sign bit flipped, so that they sort as bytes; an expiry of all ones is none.
--- ARGV[1] and ARGV[2] are the fence of a write (see below), empty for none; ARGV[3] is the caller's time in
+-- ARGV[1] and ARGV[2] are the fence of a write (see below), empty for none, where ARGV[1] is `again` in what was sent before; ARGV[3] is the caller's time in
 -- milliseconds; ARGV[4] is what stands before a key in the name of its record.
 local call = redis.call
 local HEAD = 33
@@ -13,6 +13,13 @@ local names = ARGV[4]
 local function millis(bytes)
   local high, low = struct.unpack('>I4I4', bytes)
   return (high - 2147483648) * 4294967296 + low
+end
+
+-- Whether the first record was written at the same time as the second, or later.
+local function newer(one, other)
+  local high, low = struct.unpack('>I4I4', string.sub(one, 18, 25))
+  local other_high, other_low = struct.unpack('>I4I4', string.sub(other, 18, 25))
+  return high > other_high or high == other_high and low >= other_low
 end
 
 local function created(record) return string.sub(record, 10, 17) end
