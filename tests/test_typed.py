@@ -176,6 +176,7 @@ def test_none_that_is_stored_is_not_a_missing_key() -> None:
         (DataRecord, data_record(pair=(1, "a", 2)), ["pair: must be a tuple of 2, not of 3"]),
         (DataRecord, data_record(pair=("a", "a")), ["pair[0]: must be int, not str"]),
         (DataRecord, data_record(counts={1: 1}), ["counts: a key must be str, not int"]),
+        (DataRecord, data_record(by_color={"red": 1}), ["by_color: a key must be Color, not str"]),
         (DataRecord, data_record(counts={"a": 1.0}), ["counts['a']: must be int, not float"]),
         (DataRecord, data_record(mode="slow"), ["mode: must be one of 'fast', 1, <Color.RED: 'red'>, not str"]),
         (DataRecord, data_record(mode=True), ["mode: must be one of", "not bool"]),
@@ -304,6 +305,7 @@ def test_a_value_that_the_storage_refuses_is_refused_by_the_storage() -> None:
     [
         (Square, 5, ["must be Square, not int"]),
         (Square, {}, ["size: is missing"]),
+        (DataRecord, 5, ["must be DataRecord, not int"]),
         (Square, {"size": "1"}, ["size: must be float, not str"]),
         (Square, {"size": 1.0, "color": "red"}, ["color: is stored and not among the fields of the model"]),
         (DataRecord, {"shape": {"__type__": []}}, []),
@@ -552,7 +554,7 @@ def test_a_field_that_cannot_be_kept_is_named(model: type[Any], words: str) -> N
         assert words in str(error.value)
 
 
-@pytest.mark.parametrize("model", [int, dict, Coordinates, Wrapper[int], "User", None, Square(1.0), Storage])
+@pytest.mark.parametrize("model", [int, dict, Coordinates, Wrapper[int], "User", None, Square(1.0), Storage, list[int]])
 def test_what_is_no_model_is_refused(model: Any) -> None:
     with pytest.raises(TypeError, match="a model is"):
         InMemoryStorage().typed(model)
