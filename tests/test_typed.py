@@ -257,6 +257,11 @@ class Ambiguous:
     color: Color | str
 
 
+@dataclass
+class Drawing:
+    shape: Circle | Square
+
+
 class Loose(msgspec.Struct):
     ratio: float
 
@@ -308,7 +313,10 @@ def test_a_value_that_the_storage_refuses_is_refused_by_the_storage() -> None:
         (DataRecord, 5, ["must be DataRecord, not int"]),
         (Square, {"size": "1"}, ["size: must be float, not str"]),
         (Square, {"size": 1.0, "color": "red"}, ["color: is stored and not among the fields of the model"]),
-        (DataRecord, {"shape": {"__type__": []}}, []),
+        (Drawing, {"shape": {"__type__": [], "size": 1.0}}, ["shape.__type__: is stored and not among"]),
+        (Drawing, {"shape": {"__type__": "Triangle", "size": 1.0}}, ["shape.__type__: is stored and not among"]),
+        (Drawing, {"shape": {"__type__": "Circle", "size": "1"}}, ["shape.size: must be float, not str"]),
+        (Drawing, {"shape": 5}, ["shape: must be Circle or Square, not int"]),
         (Author, {"name": ""}, ["name: String should have at least 1 character"]),
         (Author, {"fullName": "Ada"}, ["name: Field required"]),
         (Author, {"name": 1, "born": "x"}, ["name: Input should be a valid string (and 1 more)"]),
@@ -414,10 +422,6 @@ def test_a_new_field_takes_its_default() -> None:
 
 
 def test_a_field_that_becomes_a_union_reads_what_was_stored_before() -> None:
-    @dataclass
-    class Drawing:
-        shape: Circle | Square
-
     storage = InMemoryStorage().sync
     storage.set("key", {"shape": {"size": 1.0}})
     assert storage.typed(Drawing).get("key") == Drawing(Circle(1.0))

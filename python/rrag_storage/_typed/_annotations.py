@@ -98,14 +98,13 @@ class Annotations:
         if kind is tuple:
             return Items(tuple, self.read(arguments[0] if arguments else Any, where))
         if kind in _MAPS:
-            return Map(
-                self._key(arguments[0] if arguments else str, where), self.read((*arguments, Any, Any)[1], where)
-            )
+            key, item = arguments or (str, Any)
+            return Map(self._key(key, where), self.read(item, where))
         if kind in _KINDS:
-            item = self.read(arguments[0] if arguments else Any, where)
-            if kind in (set, frozenset) and not item.hashable and not isinstance(item, Anything):
-                raise UnsupportedTypeError(f"{where}: what is stored for {item.name} can't stand in a set; use a list")
-            made: list[Converter] = [Items(each, item) for each in _KINDS[kind]]
+            each = self.read(arguments[0] if arguments else Any, where)
+            if kind in (set, frozenset) and not each.hashable and not isinstance(each, Anything):
+                raise UnsupportedTypeError(f"{where}: what is stored for {each.name} can't stand in a set; use a list")
+            made: list[Converter] = [Items(concrete, each) for concrete in _KINDS[kind]]
             return made[0] if len(made) == 1 else Union(made, {})
         if isinstance(kind, type) and is_array(kind):
             return _array(kind, arguments)
