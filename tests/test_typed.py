@@ -522,6 +522,14 @@ class StructWithObject(msgspec.Struct):
     path: Path
 
 
+class ModelWithUnknown(pydantic.BaseModel):
+    value: NotDefined  # type: ignore[name-defined]  # noqa: F821
+
+
+class StructWithUnknown(msgspec.Struct):
+    value: NotDefined  # type: ignore[name-defined]  # noqa: F821
+
+
 @dataclass
 class WithModel:
     model: ModelWithSecret
@@ -547,6 +555,8 @@ class WithModel:
         (ModelWithCallable, "ModelWithCallable.call: a callable can't be stored"),
         (ModelWithModel, "ModelWithModel.inner.password: pydantic masks"),
         (StructWithObject, "StructWithObject.path: Path can't be stored"),
+        (ModelWithUnknown, "NotDefined"),
+        (StructWithUnknown, "NotDefined"),
         (WithModel, "WithModel.model.password: pydantic masks"),
     ],
 )

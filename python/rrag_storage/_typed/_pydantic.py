@@ -8,7 +8,7 @@ import typing
 from typing import Any
 
 import pydantic
-from pydantic import PydanticSchemaGenerationError, TypeAdapter, ValidationError
+from pydantic import PydanticUndefinedAnnotation, PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from rrag_storage.errors import ConfigurationError, UnsupportedTypeError
@@ -30,8 +30,13 @@ class PydanticModel(Converter):
             raise ConfigurationError(f"typed views need pydantic 2.11 or newer; this is {pydantic.VERSION}")
         self.name = cls.__name__
         self._cls = cls
-        _check_fields(cls, where, set())
-        self._adapter: TypeAdapter[Any] = TypeAdapter(cls)
+        try:
+            if issubclass(cls, pydantic.BaseModel):
+                cls.model_rebuild()  # which does nothing unless it names what was not there yet when it was defined
+            _check_fields(cls, where, set())
+            self._adapter: TypeAdapter[Any] = TypeAdapter(cls)
+        except (PydanticUndefinedAnnotation, PydanticUserError) as error:
+            raise UnsupportedTypeError(f"{where}: {str(error).splitlines()[0]}") from error
 
     def encode(self, value: Any) -> Any:
         if type(value) is not self._cls:
@@ -112,5 +117,5 @@ def _check_annotation(hint: Any, where: str, seen: set[type]) -> None:
         seen.add(hint)
         try:
             TypeAdapter(hint)
-        except PydanticSchemaGenerationError as error:
+        except PydanticUserError as error:
             raise UnsupportedTypeError(f"{where}: {hint.__qualname__} can't be stored") from error
