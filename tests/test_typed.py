@@ -589,6 +589,30 @@ def test_a_field_with_a_serializer_of_its_own_may_be_of_any_type() -> None:
     assert account.password.get_secret_value() == "hunter2"
 
 
+@dataclass
+class WithArray:
+    matrix: np.ndarray[Any, Any]
+    threads: list[int]
+
+
+def test_a_dataclass_in_a_pydantic_model_is_checked_as_a_part_of_it() -> None:
+    class Holder(pydantic.BaseModel):
+        model_config = pydantic.ConfigDict(arbitrary_types_allowed=True)
+        inner: list[WithArray]
+
+    view = InMemoryStorage().sync.typed(Holder)
+    holder = Holder(inner=[WithArray(np.arange(3), [1])])
+    view.set("key", holder)
+    assert difference(holder, view.get("key")) is None
+
+    class Wrong(pydantic.BaseModel):
+        model_config = pydantic.ConfigDict(arbitrary_types_allowed=True)
+        inner: WithLock
+
+    with pytest.raises(UnsupportedTypeError, match=r"Wrong\.inner\.locks: Thread can't be stored"):
+        InMemoryStorage().typed(Wrong)
+
+
 def test_neither_library_is_imported_for_a_dataclass() -> None:
     printed = run_script(
         """

@@ -108,7 +108,8 @@ class Items(Converter):
             raise self.refused(value)
         made: list[Any] = []
         try:
-            made.extend(map(convert, value))
+            for item in value:
+                made.append(convert(item))
         except Misfit as misfit:
             place = f"[{len(made)}]" if self._kind in (list, tuple) else "[…]"
             raise misfit.under(place) from misfit.__cause__

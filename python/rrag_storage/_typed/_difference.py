@@ -11,7 +11,6 @@ from uuid import UUID
 
 from ._misfit import kind_of
 
-
 _PLAINLY_EQUAL = frozenset({type(None), bool, int, str, bytes, date, timedelta, UUID})
 
 

@@ -13,6 +13,7 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from rrag_storage.errors import ConfigurationError, UnsupportedTypeError
 
+from ._annotations import is_typeddict
 from ._converters import Converter
 from ._misfit import Misfit, kind_of
 from ._plain import LEAVES, Stand, is_array, plain
@@ -113,6 +114,10 @@ def _check_annotation(hint: Any, where: str, seen: set[type]) -> None:
         _check_fields(hint, where, seen)
     elif hasattr(hint, "get_secret_value"):
         raise UnsupportedTypeError(f"{where}: pydantic masks a {hint.__name__} when it writes it, so it would be lost")
+    elif dataclasses.is_dataclass(hint) or is_typeddict(hint):
+        seen.add(hint)
+        for name, inner in typing.get_type_hints(hint).items():
+            _check_annotation(inner, f"{where}.{name}", seen)
     else:
         seen.add(hint)
         try:
