@@ -1,4 +1,4 @@
-"""One record in the words of four libraries, and an example of each: what tests/test_typed.py stores."""
+"""One record in the words of four libraries, and an example of each: what the tests of typed views store."""
 
 from __future__ import annotations
 
