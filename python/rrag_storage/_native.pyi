@@ -1483,7 +1483,17 @@ class MemoryStats:
 
     @property
     def extra(self) -> dict[str, float]:
-        """The backend's further figures, by name."""
+        """Further figures, by name; a figure that does not apply is not there.
+
+        What the process has counted on the whole storage, through this object and its views, since it was made: `hits` and
+        `misses` of `get`, `get_value`, `get_entry`, `get_entries`, `mget` and `pop`; and for each call that was made
+        `get.calls`, `get.errors` and its time to the answer as `get.p50_seconds`, `get.p90_seconds`, `get.p99_seconds` and
+        `get.max_seconds`, to about 5 %. In memory and on SQLite one call in 16 is timed. What the backend has done in this
+        process: `expiries` (expired records that it freed), `evictions` (in memory), `queue_depth` (calls that wait for
+        others under way), `batches`, `batch_size_mean` and `batch_size_max` (calls that went out together: SQLite, the SQL
+        servers, Redis). What it says of itself: `file_bytes`, `wal_bytes`, `page_size`, `pages`, `free_pages` on SQLite,
+        `measured_keys`, `server_used_memory`, `server_maxmemory` on Redis.
+        """
 
     def _repr_html_(self) -> str: ...
 
