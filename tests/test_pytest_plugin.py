@@ -73,6 +73,9 @@ FIXTURES = """
     def test_storage_again(storage):
         test_storage(storage)
 
+    def test_asked_for_by_name(request):
+        assert request.getfixturevalue("storage").sync.keys() == []
+
     def test_that_closes(storage):
         storage.sync.set("k", 1)
         storage.sync.close()
@@ -82,7 +85,7 @@ FIXTURES = """
 def test_each_test_has_an_empty_storage(project: pytest.Pytester) -> None:
     project.makepyfile(FIXTURES)
     result = run(project, "-v")
-    result.assert_outcomes(passed=12)
+    result.assert_outcomes(passed=13)
     result.stdout.fnmatch_lines(["*::test_storage[[]memory] PASSED*", "*::test_storage[[]sqlite] PASSED*"])
 
 
@@ -97,7 +100,7 @@ def test_urls_say_where(project: pytest.Pytester, tmp_path: Path) -> None:
         assert objects.keys() == []
     assert "test_storage[sqlite] PASSED" in result.stdout.str()
     assert "test_storage[object] PASSED" in result.stdout.str()
-    result.assert_outcomes(passed=12)
+    result.assert_outcomes(passed=13)
 
 
 def test_a_failed_test_leaves_nothing(project: pytest.Pytester, tmp_path: Path) -> None:
@@ -148,7 +151,7 @@ def test_a_clock_that_the_test_moves(project: pytest.Pytester) -> None:
 def test_a_server(project: pytest.Pytester, postgres: Postgres) -> None:
     project.makepyfile(FIXTURES)
     result = run(project, "-v", f"--rrag-url={postgres.url}")
-    result.assert_outcomes(passed=8)
+    result.assert_outcomes(passed=9)
     assert "test_storage[postgres] PASSED" in result.stdout.str()
     with connect(postgres.url).sync as storage:
         assert storage.keys(prefix="test-") == []

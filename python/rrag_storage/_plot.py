@@ -36,12 +36,12 @@ def draw(namespaces: Sequence[NamespaceFigures], more: int = 0) -> Figure:
         return figure
     rows = range(len(namespaces))
     bars = sizes.barh(rows, [each.size_bytes for each in namespaces], color="tab:blue")
-    sizes.bar_label(bars, [f" {each.entries:,}" for each in namespaces], color="dimgray")
+    sizes.bar_label(bars, [f" {each.entries:,}" for each in namespaces], fontsize="small", color="dimgray")
     sizes.set_yticks(rows, [_literal(each.name) for each in namespaces])
     sizes.invert_yaxis()
     sizes.margins(x=0.2)
     sizes.xaxis.set_major_formatter(EngFormatter(unit="B"))
-    sizes.set_title("size, and entries")
+    sizes.set_title("size (and entries)")
 
     locator = _dates.AutoDateLocator()
     _draw_ages(ages, namespaces)

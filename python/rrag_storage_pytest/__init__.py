@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from rrag_storage import DatabaseStorage, InMemoryStorage, ManualClock, Storage
@@ -36,8 +36,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Runs a test of the fixture `storage` once for each `--rrag-url`."""
     if "_rrag_place" in metafunc.fixturenames:
-        places = [_Place(url) for url in metafunc.config.getoption("--rrag-url") or _DEFAULT_URLS]
-        metafunc.parametrize("_rrag_place", places, ids=[place.name for place in places])
+        places = [_Place(url) for url in _urls(metafunc.config)]
+        metafunc.parametrize("_rrag_place", places, ids=[place.name for place in places], indirect=True)
+
+
+def _urls(config: pytest.Config) -> Sequence[str]:
+    return config.getoption("--rrag-url") or _DEFAULT_URLS
 
 
 class _Place:
@@ -83,6 +87,13 @@ def _rrag_clock(request: pytest.FixtureRequest) -> ManualClock | None:
     if "storage_clock" in request.fixturenames:
         clock = request.getfixturevalue("storage_clock")
     return clock
+
+
+@pytest.fixture
+def _rrag_place(request: pytest.FixtureRequest) -> _Place:
+    """Where `storage` is made: at each url in turn; at the first one for who asks for it by `getfixturevalue`."""
+    place: _Place = request.param if hasattr(request, "param") else _Place(_urls(request.config)[0])
+    return place
 
 
 @pytest.fixture

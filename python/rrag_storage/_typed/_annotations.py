@@ -98,18 +98,23 @@ class Annotations:
         if kind is tuple:
             return Items(tuple, self.read(arguments[0] if arguments else Any, where))
         if kind in _MAPS:
-            if arguments and _bare(arguments[0]) not in (str, Any):
-                raise UnsupportedTypeError(f"{where}: a stored map has str keys, not {_name(arguments[0])}")
-            return Map(self.read(arguments[1] if arguments else Any, where))
+            key, item = arguments or (str, Any)
+            return Map(self._key(key, where), self.read(item, where))
         if kind in _KINDS:
-            item = self.read(arguments[0] if arguments else Any, where)
-            if kind in (set, frozenset) and not item.hashable and not isinstance(item, Anything):
-                raise UnsupportedTypeError(f"{where}: what is stored for {item.name} can't stand in a set; use a list")
-            made: list[Converter] = [Items(each, item) for each in _KINDS[kind]]
+            each = self.read(arguments[0] if arguments else Any, where)
+            if kind in (set, frozenset) and not each.hashable and not isinstance(each, Anything):
+                raise UnsupportedTypeError(f"{where}: what is stored for {each.name} can't stand in a set; use a list")
+            made: list[Converter] = [Items(concrete, each) for concrete in _KINDS[kind]]
             return made[0] if len(made) == 1 else Union(made, {})
         if isinstance(kind, type) and is_array(kind):
             return _array(kind, arguments)
         return None
+
+    def _key(self, hint: Any, where: str) -> Converter:
+        key = _LEAVES[str] if _bare(hint) is Any else self.read(hint, where)
+        if key is _LEAVES[str] or (isinstance(key, Choice) and key.all_str):
+            return key
+        raise UnsupportedTypeError(f"{where}: a stored map has str keys, not {_name(hint)}")
 
     def _enum(self, cls: type, where: str) -> Converter | None:
         if not issubclass(cls, Enum):

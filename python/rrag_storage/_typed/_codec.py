@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import typing
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from rrag_storage.errors import InvalidValueError
@@ -78,7 +79,7 @@ class Codec(Generic[M]):
 
 
 def _converter_of(model: Any) -> Converter:
-    if not isinstance(model, type):
+    if not isinstance(model, type) or typing.get_origin(model) is not None:
         raise TypeError(f"a model is a class, not {model!r}")
     converter = _foreign(model, model.__name__) or Annotations(_foreign).record(model)
     if converter is None:

@@ -108,7 +108,8 @@ class Items(Converter):
             raise self.refused(value)
         made: list[Any] = []
         try:
-            made.extend(map(convert, value))
+            for item in value:
+                made.append(convert(item))
         except Misfit as misfit:
             place = f"[{len(made)}]" if self._kind in (list, tuple) else "[…]"
             raise misfit.under(place) from misfit.__cause__
@@ -141,27 +142,30 @@ class Tuple(Converter):
 
 
 class Map(Converter):
-    """A dict of str keys whose values are all of one kind."""
+    """A dict whose values are all of one kind, and whose keys are str, or stand for one."""
 
     name = "dict"
     record = True
 
-    def __init__(self, item: Converter) -> None:
+    def __init__(self, key: Converter, item: Converter) -> None:
+        self._key = key
         self._item = item
 
     def encode(self, value: Any) -> Any:
-        return self._all(value, self._item.encode)
+        return self._all(value, self._key.encode, self._item.encode)
 
     def decode(self, plain: Any) -> Any:
-        return self._all(plain, self._item.decode)
+        return self._all(plain, self._key.decode, self._item.decode)
 
-    def _all(self, value: Any, convert: Callable[[Any], Any]) -> dict[str, Any]:
+    def _all(self, value: Any, convert_key: Callable[[Any], Any], convert: Callable[[Any], Any]) -> dict[Any, Any]:
         if type(value) is not dict:
             raise self.refused(value)
-        for key in value:
-            if type(key) is not str:
-                raise Misfit(f"a key must be str, not {kind_of(key)}")
-        return {key: convert_at(f"[{key!r}]", convert, item) for key, item in value.items()}
+        try:
+            keys = list(map(convert_key, value))
+        except Misfit as misfit:
+            raise Misfit(f"a key {misfit.why}") from misfit.__cause__
+        items = (convert_at(f"[{key!r}]", convert, item) for key, item in value.items())
+        return dict(zip(keys, items, strict=True))
 
 
 class Choice(Converter):
@@ -172,6 +176,7 @@ class Choice(Converter):
     def __init__(self, name: str, choices: Iterable[Any], missing: Callable[[Any], Any] | None = None) -> None:
         self.name = name
         choices = list(choices)
+        self.all_str = all(type(_stands_for(choice)) is str for choice in choices)
         self._stored = {_exact(choice): _stands_for(choice) for choice in choices}
         self._chosen = {_exact(_stands_for(choice)): choice for choice in choices}
         self._missing = missing

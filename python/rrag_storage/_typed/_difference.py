@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from datetime import datetime, time
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from ._misfit import kind_of
+
+_PLAINLY_EQUAL = frozenset({type(None), bool, int, str, bytes, date, timedelta, UUID})
 
 
 def difference(value: Any, back: Any, where: str = "") -> str | None:
@@ -19,6 +22,8 @@ def difference(value: Any, back: Any, where: str = "") -> str | None:
     """
     if type(value) is not type(back):
         return _told(where, f"{kind_of(value)} would come back as {kind_of(back)}")
+    if type(value) in _PLAINLY_EQUAL:
+        return None if value == back else _told(where, "another value would come back")
     if (fields := fields_of(value)) is not None:
         return _of_mappings(fields, fields_of(back) or {}, where, ".{}")
     if isinstance(value, Mapping):

@@ -22,7 +22,11 @@ class MsgspecStruct(Converter):
     def __init__(self, cls: type, where: str) -> None:
         self.name = cls.__name__
         self._cls = cls
-        _check(msgspec.inspect.type_info(cls), where, set())
+        try:
+            info = msgspec.inspect.type_info(cls)
+        except (NameError, TypeError) as error:
+            raise UnsupportedTypeError(f"{where}: msgspec can't read its annotations: {error}") from error
+        _check(info, where, set())
 
     def encode(self, value: Any) -> Any:
         if type(value) is not self._cls:

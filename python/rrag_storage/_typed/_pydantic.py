@@ -8,11 +8,12 @@ import typing
 from typing import Any
 
 import pydantic
-from pydantic import PydanticSchemaGenerationError, TypeAdapter, ValidationError
+from pydantic import PydanticUndefinedAnnotation, PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from rrag_storage.errors import ConfigurationError, UnsupportedTypeError
 
+from ._annotations import is_typeddict
 from ._converters import Converter
 from ._misfit import Misfit, kind_of
 from ._plain import LEAVES, Stand, is_array, plain
@@ -30,8 +31,13 @@ class PydanticModel(Converter):
             raise ConfigurationError(f"typed views need pydantic 2.11 or newer; this is {pydantic.VERSION}")
         self.name = cls.__name__
         self._cls = cls
-        _check_fields(cls, where, set())
-        self._adapter: TypeAdapter[Any] = TypeAdapter(cls)
+        try:
+            if issubclass(cls, pydantic.BaseModel):
+                cls.model_rebuild()  # which does nothing unless it names what was not there yet when it was defined
+            _check_fields(cls, where, set())
+            self._adapter: TypeAdapter[Any] = TypeAdapter(cls)
+        except (PydanticUndefinedAnnotation, PydanticUserError) as error:
+            raise UnsupportedTypeError(f"{where}: {str(error).splitlines()[0]}") from error
 
     def encode(self, value: Any) -> Any:
         if type(value) is not self._cls:
@@ -108,9 +114,13 @@ def _check_annotation(hint: Any, where: str, seen: set[type]) -> None:
         _check_fields(hint, where, seen)
     elif hasattr(hint, "get_secret_value"):
         raise UnsupportedTypeError(f"{where}: pydantic masks a {hint.__name__} when it writes it, so it would be lost")
+    elif dataclasses.is_dataclass(hint) or is_typeddict(hint):
+        seen.add(hint)
+        for name, inner in typing.get_type_hints(hint).items():
+            _check_annotation(inner, f"{where}.{name}", seen)
     else:
         seen.add(hint)
         try:
             TypeAdapter(hint)
-        except PydanticSchemaGenerationError as error:
+        except PydanticUserError as error:
             raise UnsupportedTypeError(f"{where}: {hint.__qualname__} can't be stored") from error

@@ -1,4 +1,4 @@
-"""One record in the words of four libraries, and an example of each: what tests/test_typed.py stores."""
+"""One record in the words of four libraries, and an example of each: what the tests of typed views store."""
 
 from __future__ import annotations
 
@@ -105,6 +105,7 @@ class DataRecord:
     many: tuple[float, ...]
     empty: tuple[()]
     counts: dict[str, int]
+    by_color: dict[Color, int]
     matrix: np.ndarray[Any, Any]
     vector: NDArray[np.float32]
     scalar: np.int64
@@ -231,6 +232,7 @@ def data_record(**changes: Any) -> DataRecord:
         "many": (float("inf"), 0.1),
         "empty": (),
         "counts": {"z": 1, "a": 2},
+        "by_color": {Color.RED: 1, Color.BLUE: 2},
         "vector": np.ones(3, dtype=np.float32),
         "scalar": np.int64(5),
         "rights": Rights.READ | Rights.WRITE,
