@@ -154,5 +154,5 @@ class TestLargeValues:
         options = ("--large-values", f"file://{folder}", "--large-value-threshold", "1000")
         cli("set", sqlite.url, "a", "--file", "-", *options, stdin=LARGE)
         assert "--large-values" in cli("check", sqlite.url, "--delete-orphans", code=2).stderr
-        assert "large_values" in cli("get", sqlite.url, "a", code=2).stderr
+        assert "--large-values URL" in cli("get", sqlite.url, "a", code=2).stderr
         assert checks(cli("check", sqlite.url, "--json", code=1).stdout)["entries"]["unreadable"] == 1

@@ -39,8 +39,8 @@ def run(*arguments: object, stdin: bytes = b"", **more: str) -> subprocess.Compl
     )
 
 
-def on_a_terminal(*arguments: object, **more: str) -> tuple[int, str]:
-    """Runs the command with a terminal as its stdout and stderr; its exit code, and what it showed."""
+def on_a_terminal(*arguments: object, typed: str = "", **more: str) -> tuple[int, str]:
+    """Runs the command on a terminal, where `typed` is typed; its exit code, and what it showed."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "rrag_storage.cli", *map(str, arguments)],
@@ -50,6 +50,7 @@ def on_a_terminal(*arguments: object, **more: str) -> tuple[int, str]:
         env=environment(COLUMNS="100", **more),
     )
     os.close(theirs)
+    os.write(ours, typed.encode())
     shown = b""
     # Linux ends a terminal whose other side is closed with an error.
     while True:
@@ -208,6 +209,16 @@ class TestOnATerminal:
         assert '{"$bytes":"ABtbMzFt"}' in shown
         assert run("get", filled.url, "bytes").stdout == b"\x00\x1b[31m"
         assert run("get", filled.url, "text").stdout == b"one\n\x1b[31mtwo\n"
+
+    def test_a_question_before_many_go(self, filled: Where) -> None:
+        code, shown = on_a_terminal("delete", filled.url, "--namespace", "docs", typed="n\n")
+        assert code == 1
+        assert "Delete 20000 entries? [y/N]" in shown
+        assert "nothing was deleted" in shown
+        assert run("ls", filled.url, "--prefix", "docs", "--limit", 1).stdout == b"docs::00000\n"
+        code, shown = on_a_terminal("delete", filled.url, "--namespace", "docs", typed="y\n")
+        assert code == 0
+        assert "20000 deleted" in shown
 
     def test_watch_is_one_table(self, filled: Where) -> None:
         code, shown = on_a_terminal("watch", filled.url, "--count", 2, "--interval", 0.001)
