@@ -39,9 +39,8 @@ async def check(
     findings += [] if file is None else [file]
     async with place.open() as storage:
         findings.append(await check_health(storage))
-        with output.progress("entries") as bar:
-            task = bar.add_task("check", total=await storage.count())
-            findings += await check_entries(storage, lambda read: bar.update(task, completed=read))
+        with output.progress("check", "entries", await storage.count()) as show:
+            findings += await check_entries(storage, show)
         if place.large_values is not None:
             findings.append(await check_large_values(place, grace))
         if delete_orphans:

@@ -41,10 +41,9 @@ async def import_(
     with _stream(file) as stream:
         async with place.open(create=True) as storage:
             importer = Importer(storage, bad=(lambda error: output.note(str(error))) if skip_bad else None)
-            with output.progress("entries") as bar:
-                task = bar.add_task("import", total=None)
+            with output.progress("import", "entries", None) as show:
                 try:
-                    await importer.run(read(stream), lambda: bar.update(task, completed=importer.imported))
+                    await importer.run(read(stream), lambda: show(importer.imported))
                 except BadRecordError as error:
                     reason = f"{error}; nothing from there on was imported"
                 except CutOffError as error:
