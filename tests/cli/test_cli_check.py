@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from conftest import place_on
 from rrag_storage import DatabaseStorage, Key, ObjectStorage
+from servers import free_port
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,6 +64,14 @@ def test_a_damaged_file(cli: Command, sqlite: Where, tmp_path: Path) -> None:
     file.write_bytes(data)
     done = cli("check", *sqlite.arguments, code=1)
     assert "failed   file          SQLite finds damage" in done.stdout
+
+
+def test_a_storage_that_can_not_be_opened(cli: Command, tmp_path: Path) -> None:
+    (tmp_path / "other.db").write_bytes(b"no database, " * 1_000)
+    found = checks(cli("check", f"sqlite:{tmp_path}/other.db", "--json", code=3).stdout)
+    assert {name: each["status"] for name, each in found.items()} == {"file": "failed", "health": "failed"}
+    found = checks(cli("check", f"redis://127.0.0.1:{free_port()}", "--timeout", 0.1, "--json", code=3).stdout)
+    assert {name: each["status"] for name, each in found.items()} == {"health": "failed"}
 
 
 def test_counts_that_lie(cli: Command, postgres: Postgres) -> None:

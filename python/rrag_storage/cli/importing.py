@@ -84,9 +84,12 @@ class Importer:
 
     async def _flush(self) -> None:
         batch, self._batch, self._bytes = list(self._batch.values()), {}, 0
+        before = (self.imported, self.expired)
         try:
             await self._store_all(batch)
         except _OF_ONE_RECORD:
+            # Parts of it may have been stored. They are stored again.
+            self.imported, self.expired = before
             for record in batch:
                 try:
                     await self._store([record])
@@ -104,7 +107,9 @@ class Importer:
         for record in batch:
             first, separator, _ = record.key.partition("::")
             groups.setdefault(first if separator else "", []).append(record)
-        await asyncio.gather(*map(self._store, groups.values()))
+        for failure in await asyncio.gather(*map(self._store, groups.values()), return_exceptions=True):
+            if failure is not None:
+                raise failure
 
     async def _store(self, records: list[Record]) -> None:
         now = datetime.now(timezone.utc)

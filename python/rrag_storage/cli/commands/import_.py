@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import IO, Annotated
 
 import typer
 
+from ... import StorageError
 from .. import output
 from ..exits import CommandError, Exit
 from ..formats import Format, FormatOption, format_of
@@ -48,6 +50,9 @@ async def import_(
                     reason = f"{error}; nothing from there on was imported"
                 except CutOffError as error:
                     reason = str(error)
+                except (StorageError, asyncio.CancelledError):
+                    output.note(f"{importer.imported} entries imported; run the same command again")
+                    raise
     if json:
         output.say_json({"imported": importer.imported, "expired": importer.expired, "bad": importer.bad})
     else:
