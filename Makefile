@@ -2,7 +2,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help dev format check test ci bench clean
+.PHONY: help dev format check test ci bench docs wheels clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -34,6 +34,13 @@ ci: ## all that CI does
 
 bench: ## the benchmarks, into docs/benchmarks.md
 	$(BIN)/python benches/run.py
+
+docs: ## the documentation as a site, into site/
+	$(BIN)/pip install --quiet -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+wheels: ## the sdist, and wheels made of it, with every CPython that pyenv has
+	.ci/wheels
 
 clean: ## remove what was built
 	cargo clean

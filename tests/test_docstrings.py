@@ -1,19 +1,14 @@
-"""What the documentation shows is what happens: every example in it is executed.
+"""What the docstrings show is what happens: every `>>>` example in the stub and in the Python modules is executed.
 
-Three kinds: `>>>` examples in the stub and in the Python modules, fenced `python` blocks in README.md and docs/*.md.
-A block is executed as a script, in a directory and with names that the blocks of one file share; what it prints must
-be what its `# ->` comments say, line by line.
+The pages have their tests in tests/docs.
 """
 
 from __future__ import annotations
 
 import ast
 import asyncio
-import contextlib
 import doctest
 import io
-import re
-import runpy
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,7 +18,6 @@ import rrag_storage
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "python" / "rrag_storage"
 STUB = PACKAGE / "_native.pyi"
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -86,34 +80,3 @@ def documentation_of(path: Path, name: str) -> str | None:
         ast.get_docstring(node) for found, node in documented(ast.parse(path.read_text()), path.stem) if found == name
     )
     return next(filter(None, texts), None)
-
-
-def blocks(page: Path) -> list[tuple[int, str]]:
-    """The fenced `python` blocks of a page, each with its line."""
-    text = page.read_text()
-    fences = re.finditer(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    return [(text.count("\n", 0, fence.start()) + 2, fence[1]) for fence in fences]
-
-
-@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
-def test_code_of_a_page(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    names: dict[str, object] = {}
-    for line, source in blocks(page):
-        expected = [said.strip() for said in re.findall(r"# -> (.*)", source)]
-        printed = io.StringIO()
-        script = tmp_path / f"{page.stem}.py"
-        script.write_text("\n" * (line - 1) + source)  # A traceback then names the line of the page.
-        with contextlib.redirect_stdout(printed):
-            names = runpy.run_path(str(script), names)
-        assert printed.getvalue().splitlines() == expected, f"{page.name}, line {line}"
-
-
-def test_the_readme_has_code() -> None:
-    assert blocks(ROOT / "README.md")
-
-
-@pytest.mark.parametrize("page", [*PAGES, *ROOT.glob("[CS]*.md")], ids=lambda page: page.name)
-def test_links_of_a_page_lead_somewhere(page: Path) -> None:
-    targets = re.findall(r"\]\(([^)#:\s]+)\)", page.read_text())
-    assert not [target for target in targets if not (page.parent / target).exists()]

@@ -80,6 +80,8 @@ async def copy(
             raise TypeError(f"{name} must be a storage, not {type(storage).__name__}")
     if progress is not None and not callable(progress):
         raise TypeError(f"progress must be callable, not {type(progress).__name__}")
+    # One that is observed, by `integrations.opentelemetry`, is copied as the storage that it stands for.
+    source, target = (getattr(storage, "__wrapped__", storage) for storage in (source, target))
     so_far = CopyProgress()
     async for step in _copy_pages(source, target, query, filters, overwrite=overwrite, page_size=page_size):
         so_far = CopyProgress(*step)

@@ -13,6 +13,7 @@ from support import run_script
         ("key_value", "key_value", "key-value"),
         ("llama_index", "llama_index", "llama-index"),
         ("openai_agents", "agents", "openai-agents"),
+        ("opentelemetry", "opentelemetry", "opentelemetry"),
     ],
 )
 def test_the_extra_is_named(adapter: str, framework: str, extra: str) -> None:

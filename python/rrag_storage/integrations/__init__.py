@@ -6,4 +6,5 @@
 - `haystack`: `RragDocumentStore`; `pip install 'rrag-storage[haystack]'`.
 - `openai_agents`: `RragSession`; `pip install 'rrag-storage[openai-agents]'`.
 - `key_value`: `RragKeyValueStore`; `pip install 'rrag-storage[key-value]'`.
+- `opentelemetry`: `instrument`, which makes spans and metrics; `pip install 'rrag-storage[opentelemetry]'`.
 """
