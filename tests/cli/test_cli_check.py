@@ -7,14 +7,14 @@ import sqlite3
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import place_on
+from cli_support import found, place_on
 from rrag_storage import DatabaseStorage, Key, ObjectStorage
 from servers import free_port
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Command, Where
+    from cli_support import Command, Where
     from servers import Postgres
 
 LARGE = b"x" * 5_000
@@ -116,7 +116,7 @@ class TestLargeValues:
         with ObjectStorage(f"file://{folder}").sync as objects:
             names = objects.keys()
             assert len(names) == 4
-            live = next(name for name in names if objects.get_entry(name).expires_at is None)
+            live = next(name for name in names if found(objects.get_entry(name)).expires_at is None)
             orphan = f"{live.rpartition('::')[0]}::{'0' * 32}"
             objects.mset({orphan: LARGE, f"{names[0].partition('::')[0]}::{'1' * 32}::{'0' * 32}": LARGE})
             objects.set(f"{'f' * 32}::{'1' * 32}::{'0' * 32}", b"of another storage")

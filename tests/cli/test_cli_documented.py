@@ -15,7 +15,7 @@ from rrag_storage.cli.commands import COMMANDS
 from rrag_storage.cli.exits import Exit
 
 if TYPE_CHECKING:
-    from conftest import Command
+    from cli_support import Command
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "cli.md"
 SCRIPT = f'#!/bin/sh\nexec {sys.executable} -m rrag_storage.cli "$@"\n'
@@ -41,8 +41,15 @@ def test_examples_print_what_stands_there(cli: Command, tmp_path: Path, monkeypa
         if program == "rrag-storage" and not set(command) & set(";|"):
             text = cli(*arguments, code=None).output
         else:
-            streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-            text = subprocess.run(command, shell=True, timeout=60, check=False, text=True, **streams).stdout
+            text = subprocess.run(
+                command,
+                shell=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=60,
+                check=False,
+            ).stdout
         shown = "".join(f"{line.rstrip()}\n" for line in text.splitlines())
         wanted = re.escape(printed).replace(r"\.\.\.", "(?s:.*)")
         assert re.fullmatch(wanted, shown), f"$ {command}\n{shown}"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import Where, place_on
+from cli_support import Where, found, place_on
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rrag_storage import InMemoryStorage, MemoryValue, Storage
@@ -22,7 +22,7 @@ from rrag_storage.cli.parquet import GROUP_ROWS, ParquetWriter, read_parquet
 from rrag_storage.testing import asynchronous, cases, same, strategies
 
 if TYPE_CHECKING:
-    from conftest import Command
+    from cli_support import Command
     from servers import RedisCluster
 
 FORMATS = ["jsonl", "parquet"]
@@ -142,7 +142,7 @@ def test_what_has_expired_is_left(cli: Command, sqlite: Where) -> None:
     assert json.loads(done.stdout) == {"imported": 1, "expired": 1, "bad": 0}
     with sqlite.storage().sync as storage:
         assert storage.keys() == ["new"]
-        assert storage.get_entry("new").expires_at.isoformat() == "2999-01-01T21:19:05.678000+00:00"
+        assert found(found(storage.get_entry("new")).expires_at).isoformat() == "2999-01-01T21:19:05.678000+00:00"
 
 
 def test_of_a_key_that_comes_twice_the_last_counts(cli: Command, sqlite: Where) -> None:
@@ -155,8 +155,8 @@ def test_of_a_key_that_comes_twice_the_last_counts(cli: Command, sqlite: Where) 
     cli("import", sqlite.url, "-", stdin="\n".join(lines))
     with sqlite.storage().sync as storage:
         assert storage.mget(["a", "b"]) == [2, 2]
-        assert storage.get_entry("a").expires_at is None
-        assert storage.get_entry("b").expires_at is not None
+        assert found(storage.get_entry("a")).expires_at is None
+        assert found(storage.get_entry("b")).expires_at is not None
 
 
 BAD_LINES = [

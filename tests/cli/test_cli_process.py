@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import TERMINAL
+from cli_support import TERMINAL
 from support import run_script
 
 if TYPE_CHECKING:
-    from conftest import Command, Where
+    from cli_support import Command, Where
 
 ROOT = Path(__file__).resolve().parents[2]
 

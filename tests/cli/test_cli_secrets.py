@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pytest
-from conftest import place_on
-from rrag_storage.cli import commands
+from cli_support import place_on
 from rrag_storage.cli.masking import masked, with_password
 from servers import PASSWORD, free_port
 
 if TYPE_CHECKING:
-    from conftest import Command
+    from cli_support import Command
     from servers import Postgres, Redis
 
 HARD = "p/w@:%?# é"
@@ -111,7 +110,6 @@ def test_a_fault_shows_a_traceback_without_one(cli: Command, monkeypatch: pytest
         password = PASSWORD  # a local, which no traceback shows
         raise RuntimeError(f"no idea what to do with {url}", len(password))
 
-    monkeypatch.setattr(commands.stats.__globals__["output"], "say_json", fail)
     monkeypatch.setattr("rrag_storage.cli.places.connect", fail)
     done = cli("stats", url, "--json", code=70)
     assert "RuntimeError" in done.stderr
