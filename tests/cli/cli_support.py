@@ -64,7 +64,7 @@ def place_on(server: Any) -> Where:
     return Where(url, (f"--{name.replace('_', '-')}", value), options)
 
 
-def found(value: T | None) -> T:
+def existing(value: T | None) -> T:
     """What must be there."""
     assert value is not None
     return value

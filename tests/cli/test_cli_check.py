@@ -7,7 +7,7 @@ import sqlite3
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cli_support import found, place_on
+from cli_support import existing, place_on
 from rrag_storage import DatabaseStorage, Key, ObjectStorage
 from servers import free_port
 
@@ -116,7 +116,7 @@ class TestLargeValues:
         with ObjectStorage(f"file://{folder}").sync as objects:
             names = objects.keys()
             assert len(names) == 4
-            live = next(name for name in names if found(objects.get_entry(name)).expires_at is None)
+            live = next(name for name in names if existing(objects.get_entry(name)).expires_at is None)
             orphan = f"{live.rpartition('::')[0]}::{'0' * 32}"
             objects.mset({orphan: LARGE, f"{names[0].partition('::')[0]}::{'1' * 32}::{'0' * 32}": LARGE})
             objects.set(f"{'f' * 32}::{'1' * 32}::{'0' * 32}", b"of another storage")

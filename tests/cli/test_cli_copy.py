@@ -17,7 +17,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cli_support import Where, found, place_on
+from cli_support import Where, existing, place_on
 from rrag_storage import CopyProgress, InMemoryStorage, LimitExceededError, MemoryQuery, MemoryValue, Storage
 from rrag_storage.cli.copying import Copier
 from rrag_storage.testing import asynchronous, cases
@@ -89,7 +89,7 @@ def test_a_second_copy_brings_what_changed(cli: Command, where: Where, sqlite: W
         assert target.mget(["key-0000", "key-2999", "key-00001", "key-0001"]) == ["changed", "changed", "new", 1]
         # What was deleted from the source stays, and so does what only the target has.
         assert target.mget(["key-0700", "mine"]) == [700, 1]
-        assert found(target.ttl("key-1500")) <= 1_000
+        assert existing(target.ttl("key-1500")) <= 1_000
 
 
 def test_a_part_is_copied(cli: Command, sqlite: Where, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 from .. import (
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _BATCH = 500
 _BATCH_BYTES = 8 * 1024 * 1024
+_HALF = timedelta(microseconds=500)
+"""What is taken off a time to live, which is rounded up to a millisecond: as a float it may lie a hair above one."""
 _OF_ONE_RECORD = (InvalidKeyError, LimitExceededError, PartialWriteError, UnsupportedTypeError)
 """What one record of a batch may be the reason of."""
 
@@ -124,9 +126,10 @@ class Importer:
 
     async def _store_timed(self, records: list[Record], now: datetime) -> None:
         """Stores what expires. A copy keeps the very millisecond, which a time to live from now on would miss."""
-        clock = ManualClock(now.replace(microsecond=now.microsecond // 1000 * 1000))
+        start = now.replace(microsecond=0)
+        clock = ManualClock(start)
         async with InMemoryStorage(clock=clock, max_keys=None, max_memory_bytes=None) as staged:
             for record in records:
                 assert record.expires_at is not None
-                await staged.set(record.key, record.value, record.expires_at - clock.now())
+                await staged.set(record.key, record.value, record.expires_at - start - _HALF)
             await copy(staged, self._storage, page_size=len(records))
