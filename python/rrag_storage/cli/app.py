@@ -10,11 +10,11 @@ import typer
 from typer.core import TyperGroup
 
 from .. import ConfigurationError, DecryptionError, __version__
+from .arguments import with_places
 from .commands import COMMANDS
 from .exits import Exit, code_of
 from .masking import masked
 from .output import note, say
-from .places import with_places
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
