@@ -79,7 +79,10 @@ def with_places(command: Callable[..., Awaitable[None]]) -> Callable[..., None]:
             own = {part: given.pop(f"{name}_{part}") for part in ("url", *_OPTIONS)}
             given[name] = _place(own, PASSWORD if name == places[0] else TARGET_PASSWORD)
         try:
-            asyncio.run(command(**given))  # type: ignore[arg-type]  # a coroutine function gives a coroutine
+            try:
+                asyncio.run(command(**given))  # type: ignore[arg-type]  # a coroutine function gives a coroutine
+            finally:
+                sys.stdout.flush()
         except KeyboardInterrupt:
             raise CommandError("interrupted", Exit.INTERRUPTED) from None
         except BrokenPipeError:

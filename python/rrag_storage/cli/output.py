@@ -29,10 +29,8 @@ def say(text: str) -> None:
 
 
 def write(data: bytes) -> None:
-    """Bytes on stdout, after what was printed before."""
-    sys.stdout.flush()
+    """Bytes on stdout. They may stay in its buffer until the command ends."""
     sys.stdout.buffer.write(data)
-    sys.stdout.buffer.flush()
 
 
 def say_json(document: Any) -> None:
