@@ -175,6 +175,27 @@ def test_an_interrupt(filled: Where) -> None:
     assert (process.returncode, stderr) == (130, b"rrag-storage: interrupted\n")
 
 
+def test_an_interrupt_while_stdin_is_waited_for(sqlite: Where) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "rrag_storage.cli", "import", sqlite.url, "-"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(),
+    )
+    assert process.stdin is not None
+    process.stdin.write(b"".join(b'{"key": "%d", "value": 1}\n' % number for number in range(1_000)))
+    process.stdin.flush()
+    with sqlite.storage().sync as storage:
+        while storage.count() < 1_000:
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert re.match(rb"rrag-storage: \d+ entries imported; run the same command again\n", stderr)
+        assert storage.count() == 1_000
+
+
 def test_any_locale(filled: Where) -> None:
     assert run("set", filled.url, "größe", "ü", LC_ALL="C").returncode == 0
     done = run("ls", filled.url, "--prefix", "gr", LC_ALL="C")

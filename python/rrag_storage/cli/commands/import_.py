@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -50,7 +51,7 @@ async def import_(
                     reason = f"{error}; nothing from there on was imported"
                 except CutOffError as error:
                     reason = str(error)
-                except (StorageError, asyncio.CancelledError):
+                except (StorageError, asyncio.CancelledError, KeyboardInterrupt):
                     output.note(f"{importer.imported} entries imported; run the same command again")
                     raise
     if json:
@@ -65,6 +66,8 @@ async def import_(
 
 def _stream(file: str) -> AbstractContextManager[IO[bytes]]:
     if file == "-":
+        # Reading from stdin can't be cancelled, as asyncio would have it at an interrupt.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         return nullcontext(sys.stdin.buffer)
     try:
         return Path(file).open("rb")
