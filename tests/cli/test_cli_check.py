@@ -7,13 +7,14 @@ import sqlite3
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import place_on
+from cli_support import existing, place_on
 from rrag_storage import DatabaseStorage, Key, ObjectStorage
+from servers import free_port
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Command, Where
+    from cli_support import Command, Where
     from servers import Postgres
 
 LARGE = b"x" * 5_000
@@ -65,6 +66,14 @@ def test_a_damaged_file(cli: Command, sqlite: Where, tmp_path: Path) -> None:
     assert "failed   file          SQLite finds damage" in done.stdout
 
 
+def test_a_storage_that_can_not_be_opened(cli: Command, tmp_path: Path) -> None:
+    (tmp_path / "other.db").write_bytes(b"no database, " * 1_000)
+    found = checks(cli("check", f"sqlite:{tmp_path}/other.db", "--json", code=3).stdout)
+    assert {name: each["status"] for name, each in found.items()} == {"file": "failed", "health": "failed"}
+    found = checks(cli("check", f"redis://127.0.0.1:{free_port()}", "--timeout", 0.1, "--json", code=3).stdout)
+    assert {name: each["status"] for name, each in found.items()} == {"health": "failed"}
+
+
 def test_counts_that_lie(cli: Command, postgres: Postgres) -> None:
     where = place_on(postgres)
     with where.storage().sync as storage:
@@ -107,7 +116,7 @@ class TestLargeValues:
         with ObjectStorage(f"file://{folder}").sync as objects:
             names = objects.keys()
             assert len(names) == 4
-            live = next(name for name in names if objects.get_entry(name).expires_at is None)
+            live = next(name for name in names if existing(objects.get_entry(name)).expires_at is None)
             orphan = f"{live.rpartition('::')[0]}::{'0' * 32}"
             objects.mset({orphan: LARGE, f"{names[0].partition('::')[0]}::{'1' * 32}::{'0' * 32}": LARGE})
             objects.set(f"{'f' * 32}::{'1' * 32}::{'0' * 32}", b"of another storage")
@@ -154,5 +163,5 @@ class TestLargeValues:
         options = ("--large-values", f"file://{folder}", "--large-value-threshold", "1000")
         cli("set", sqlite.url, "a", "--file", "-", *options, stdin=LARGE)
         assert "--large-values" in cli("check", sqlite.url, "--delete-orphans", code=2).stderr
-        assert "large_values" in cli("get", sqlite.url, "a", code=2).stderr
+        assert "--large-values URL" in cli("get", sqlite.url, "a", code=2).stderr
         assert checks(cli("check", sqlite.url, "--json", code=1).stdout)["entries"]["unreadable"] == 1

@@ -7,22 +7,23 @@ import json
 import os
 import stat
 import tempfile
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import Where, place_on
+from cli_support import Where, existing, place_on
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rrag_storage import InMemoryStorage, MemoryValue, Storage
 from rrag_storage.cli.importing import Importer
 from rrag_storage.cli.json_lines import JsonLinesWriter, read_json_lines
 from rrag_storage.cli.parquet import GROUP_ROWS, ParquetWriter, read_parquet
+from rrag_storage.cli.records import Record
 from rrag_storage.testing import asynchronous, cases, same, strategies
 
 if TYPE_CHECKING:
-    from conftest import Command
+    from cli_support import Command
     from servers import RedisCluster
 
 FORMATS = ["jsonl", "parquet"]
@@ -142,7 +143,16 @@ def test_what_has_expired_is_left(cli: Command, sqlite: Where) -> None:
     assert json.loads(done.stdout) == {"imported": 1, "expired": 1, "bad": 0}
     with sqlite.storage().sync as storage:
         assert storage.keys() == ["new"]
-        assert storage.get_entry("new").expires_at.isoformat() == "2999-01-01T21:19:05.678000+00:00"
+        assert existing(existing(storage.get_entry("new")).expires_at).isoformat() == "2999-01-01T21:19:05.678000+00:00"
+
+
+@asynchronous
+async def test_every_expiry_is_exact_to_the_millisecond() -> None:
+    soon, target = datetime.now(timezone.utc).replace(microsecond=0) + timedelta(seconds=100), InMemoryStorage()
+    times = [soon + timedelta(days=days, milliseconds=7 * days + 1) for days in (*range(300), 300_000, 2_900_000)]
+    records = [Record(f"line {number}", f"{number:03}", 1, when, 1) for number, when in enumerate(times)]
+    await Importer(target, bad=None).run(records, lambda: None)
+    assert [entry.expires_at async for entry in target.entries()] == times
 
 
 def test_of_a_key_that_comes_twice_the_last_counts(cli: Command, sqlite: Where) -> None:
@@ -155,8 +165,8 @@ def test_of_a_key_that_comes_twice_the_last_counts(cli: Command, sqlite: Where) 
     cli("import", sqlite.url, "-", stdin="\n".join(lines))
     with sqlite.storage().sync as storage:
         assert storage.mget(["a", "b"]) == [2, 2]
-        assert storage.get_entry("a").expires_at is None
-        assert storage.get_entry("b").expires_at is not None
+        assert existing(storage.get_entry("a")).expires_at is None
+        assert existing(storage.get_entry("b")).expires_at is not None
 
 
 BAD_LINES = [

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import TERMINAL
+from cli_support import TERMINAL
 from support import run_script
 
 if TYPE_CHECKING:
-    from conftest import Command, Where
+    from cli_support import Command, Where
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -39,8 +39,8 @@ def run(*arguments: object, stdin: bytes = b"", **more: str) -> subprocess.Compl
     )
 
 
-def on_a_terminal(*arguments: object, **more: str) -> tuple[int, str]:
-    """Runs the command with a terminal as its stdout and stderr; its exit code, and what it showed."""
+def on_a_terminal(*arguments: object, typed: str = "", **more: str) -> tuple[int, str]:
+    """Runs the command on a terminal, where `typed` is typed; its exit code, and what it showed."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "rrag_storage.cli", *map(str, arguments)],
@@ -50,6 +50,7 @@ def on_a_terminal(*arguments: object, **more: str) -> tuple[int, str]:
         env=environment(COLUMNS="100", **more),
     )
     os.close(theirs)
+    os.write(ours, typed.encode())
     shown = b""
     # Linux ends a terminal whose other side is closed with an error.
     while True:
@@ -174,6 +175,29 @@ def test_an_interrupt(filled: Where) -> None:
     assert (process.returncode, stderr) == (130, b"rrag-storage: interrupted\n")
 
 
+def test_an_interrupt_while_stdin_is_waited_for(sqlite: Where) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "rrag_storage.cli", "import", sqlite.url, "-"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(),
+    )
+    assert process.stdin is not None
+    process.stdin.write(b"".join(b'{"key": "%d", "value": 1}\n' % number for number in range(1_000)))
+    process.stdin.flush()
+    with sqlite.storage().sync as storage:
+        while storage.count() < 1_000:
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=60)
+        assert process.returncode == 130
+        # In the moment before it waits for more, the end of stdin may reach it before the interrupt does.
+        told = rb"(rrag-storage: \d+ entries imported; run the same command again\n)?rrag-storage: interrupted\n"
+        assert re.fullmatch(told, stderr)
+        assert storage.count() == 1_000
+
+
 def test_any_locale(filled: Where) -> None:
     assert run("set", filled.url, "größe", "ü", LC_ALL="C").returncode == 0
     done = run("ls", filled.url, "--prefix", "gr", LC_ALL="C")
@@ -208,6 +232,16 @@ class TestOnATerminal:
         assert '{"$bytes":"ABtbMzFt"}' in shown
         assert run("get", filled.url, "bytes").stdout == b"\x00\x1b[31m"
         assert run("get", filled.url, "text").stdout == b"one\n\x1b[31mtwo\n"
+
+    def test_a_question_before_many_go(self, filled: Where) -> None:
+        code, shown = on_a_terminal("delete", filled.url, "--namespace", "docs", typed="n\n")
+        assert code == 1
+        assert "Delete 20000 entries? [y/N]" in shown
+        assert "nothing was deleted" in shown
+        assert run("ls", filled.url, "--prefix", "docs", "--limit", 1).stdout == b"docs::00000\n"
+        code, shown = on_a_terminal("delete", filled.url, "--namespace", "docs", typed="y\n")
+        assert code == 0
+        assert "20000 deleted" in shown
 
     def test_watch_is_one_table(self, filled: Where) -> None:
         code, shown = on_a_terminal("watch", filled.url, "--count", 2, "--interval", 0.001)

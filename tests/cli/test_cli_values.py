@@ -10,12 +10,13 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from cli_support import existing
 from rrag_storage.testing import assert_same
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Command, Where
+    from cli_support import Command, Where
 
 
 def lines(text: str) -> list[str]:
@@ -29,7 +30,7 @@ def test_a_value_goes_in_and_comes_out(cli: Command, where: Where) -> None:
     assert cli("get", *where.arguments, "users::ada").stdout == '{"born":1815}\n'
     with where.storage().sync as storage:
         assert storage.get("users::ada") == {"born": 1815}
-        assert 900 < storage.ttl("users::ada") <= 1000
+        assert 900 < existing(storage.ttl("users::ada")) <= 1000
         storage.mset({"users::ada::notes": "x", "docs::1": 1, "docs::2": 2, "plain": 3})
     assert lines(cli("ls", *where.arguments).stdout) == [
         "docs::1",
@@ -55,7 +56,7 @@ def test_a_value_goes_in_and_comes_out(cli: Command, where: Where) -> None:
 def test_entries_as_json(cli: Command, where: Where) -> None:
     with where.storage().sync as storage:
         storage.set("a\n", (1, b"\x00"), ttl=500)
-        entry = storage.get_entry("a\n")
+        entry = existing(storage.get_entry("a\n"))
     assert [json.loads(line) for line in lines(cli("ls", *where.arguments, "--json").stdout)] == [{"key": "a\n"}]
     assert cli("ls", *where.arguments).stdout == "a\\n\n"
     known = {
@@ -64,7 +65,7 @@ def test_entries_as_json(cli: Command, where: Where) -> None:
         "size_bytes": entry.size_bytes,
         "created_at": entry.created_at.isoformat(timespec="microseconds"),
         "updated_at": entry.updated_at.isoformat(timespec="microseconds"),
-        "expires_at": entry.expires_at.isoformat(timespec="microseconds"),
+        "expires_at": existing(entry.expires_at).isoformat(timespec="microseconds"),
         "version": str(entry.version),
     }
     assert json.loads(cli("ls", *where.arguments, "--long", "--json").stdout) == known
@@ -113,7 +114,7 @@ def test_types(cli: Command, sqlite: Where, options: list[str], text: str, value
 def test_a_json_document_keeps_its_kind(cli: Command, sqlite: Where) -> None:
     cli("set", *sqlite.arguments, "key", '{"a": [1]}', "--type", "json")
     with sqlite.storage().sync as storage:
-        assert storage.get_value("key").kind == "json"
+        assert existing(storage.get_value("key")).kind == "json"
     assert cli("get", *sqlite.arguments, "key").stdout == '{"$json":{"a":[1]}}\n'
 
 
@@ -165,6 +166,9 @@ def test_what_is_not_there(cli: Command, sqlite: Where) -> None:
         (["set", "", "x"], "empty"),
         (["set", "k" * 2049, "x"], "2,?048"),
         (["get", "key", "--json", "--file", "x"], "--json and --file"),
+        (["get", "key", "--file", "/no/such/folder/file"], "can't be written"),
+        (["set", "key", "--file", "/no/such/file"], "can't be read"),
+        (["set", "key", "x", "--type", "null"], "no null"),
         (["delete"], "either keys"),
         (["delete", "key", "--prefix", "x"], "either keys"),
         (["delete", "--prefix", ""], "empty"),

@@ -10,7 +10,7 @@ import pytest
 from rrag_storage import DecryptionError, Key
 
 if TYPE_CHECKING:
-    from conftest import Command, Where
+    from cli_support import Command, Where
 
 
 def test_stats(cli: Command, where: Where) -> None:

@@ -205,7 +205,7 @@ class Server(Places):
 
     def run(self, *command: str, may_fail: bool = False, **environment: str) -> str:
         """Runs a program as the server's user and gives what it printed."""
-        done = subprocess.run(
+        done: subprocess.CompletedProcess[str] = subprocess.run(  # type: ignore[call-overload]
             command,
             env={**os.environ, "LC_ALL": "C.UTF-8", **environment},
             cwd="/",

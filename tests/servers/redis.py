@@ -46,7 +46,7 @@ class Redis(Server):
 
     def answers(self) -> bool:
         try:
-            return self.ask("PING") == "PONG"
+            return bool(self.ask("PING") == "PONG")
         except (OSError, RuntimeError):  # not yet there; or still loading what it holds
             return False
 

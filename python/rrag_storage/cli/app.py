@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from .. import __version__
+from .. import ConfigurationError, DecryptionError, __version__
+from .arguments import with_places
 from .commands import COMMANDS
 from .exits import Exit, code_of
 from .masking import masked
 from .output import note, say
-from .places import with_places
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,6 +50,10 @@ def _told(error: Exception, arguments: list[str]) -> Exit:
         note("this is a fault of the program")
         return Exit.INTERNAL
     note(masked(str(error), arguments))
+    if isinstance(error, DecryptionError):
+        note("keys are given as --encryption-key-env NAME")
+    elif isinstance(error, ConfigurationError) and "large_values" in str(error):
+        note("their store is given as --large-values URL")
     return code
 
 

@@ -27,7 +27,7 @@ async def check_file(url: str) -> Finding | None:
     """SQLite's own check of a file; None for any other url. The file is opened for reading alone."""
     scheme, _, path = url.partition(":")
     path = path.removeprefix("//")
-    if scheme.lower() != "sqlite" or path == ":memory:":
+    if scheme.lower() != "sqlite" or path == ":memory:" or not Path(path).exists():
         return None
     try:
         said = await asyncio.to_thread(_integrity, Path(path))

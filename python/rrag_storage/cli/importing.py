@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 from .. import (
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _BATCH = 500
 _BATCH_BYTES = 8 * 1024 * 1024
+_HALF = timedelta(microseconds=500)
+"""What is taken off a time to live, which is rounded up to a millisecond: as a float it may lie a hair above one."""
 _OF_ONE_RECORD = (InvalidKeyError, LimitExceededError, PartialWriteError, UnsupportedTypeError)
 """What one record of a batch may be the reason of."""
 
@@ -84,9 +86,12 @@ class Importer:
 
     async def _flush(self) -> None:
         batch, self._batch, self._bytes = list(self._batch.values()), {}, 0
+        before = (self.imported, self.expired)
         try:
             await self._store_all(batch)
         except _OF_ONE_RECORD:
+            # Parts of it may have been stored. They are stored again.
+            self.imported, self.expired = before
             for record in batch:
                 try:
                     await self._store([record])
@@ -104,7 +109,9 @@ class Importer:
         for record in batch:
             first, separator, _ = record.key.partition("::")
             groups.setdefault(first if separator else "", []).append(record)
-        await asyncio.gather(*map(self._store, groups.values()))
+        for failure in await asyncio.gather(*map(self._store, groups.values()), return_exceptions=True):
+            if failure is not None:
+                raise failure
 
     async def _store(self, records: list[Record]) -> None:
         now = datetime.now(timezone.utc)
@@ -119,9 +126,10 @@ class Importer:
 
     async def _store_timed(self, records: list[Record], now: datetime) -> None:
         """Stores what expires. A copy keeps the very millisecond, which a time to live from now on would miss."""
-        clock = ManualClock(now.replace(microsecond=now.microsecond // 1000 * 1000))
+        start = now.replace(microsecond=0)
+        clock = ManualClock(start)
         async with InMemoryStorage(clock=clock, max_keys=None, max_memory_bytes=None) as staged:
             for record in records:
                 assert record.expires_at is not None
-                await staged.set(record.key, record.value, record.expires_at - clock.now())
+                await staged.set(record.key, record.value, record.expires_at - start - _HALF)
             await copy(staged, self._storage, page_size=len(records))

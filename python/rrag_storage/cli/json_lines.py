@@ -15,7 +15,7 @@ from .output import moment
 from .records import BadRecordError, CutOffError, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from .. import MemoryEntry
 
@@ -47,15 +47,15 @@ class JsonLinesWriter:
         self._stream.write(text.encode() + b"\n")
 
 
-def read_json_lines(stream: IO[bytes]) -> Iterator[Record | BadRecordError]:
-    """The records of a stream, and in their places the lines that are none.
+def read_json_lines(lines: Iterable[bytes]) -> Iterator[Record | BadRecordError]:
+    """The records of an export, and in their places the lines that are none.
 
     Raises:
         CutOffError: at the end, where the last line is missing or counts other than what was there.
     """
     expected: int | None = None
     number = 0
-    for number, line in enumerate(stream, start=1):
+    for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         place = f"line {number}"

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import Annotated, Any
 
@@ -27,10 +29,8 @@ def say(text: str) -> None:
 
 
 def write(data: bytes) -> None:
-    """Bytes on stdout, after what was printed before."""
-    sys.stdout.flush()
+    """Bytes on stdout. They may stay in its buffer until the command ends."""
     sys.stdout.buffer.write(data)
-    sys.stdout.buffer.flush()
 
 
 def say_json(document: Any) -> None:
@@ -49,20 +49,17 @@ def stdout() -> Console:
     return console if console.is_terminal else Console(highlight=False, markup=False, width=200)
 
 
-def progress(unit: str) -> Progress:
-    """A bar on stderr; nothing where that is no terminal."""
+@contextmanager
+def progress(name: str, unit: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr while the block runs, to be told how many are done; none where that is no terminal."""
     console = Console(stderr=True, highlight=False)
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn(unit),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
+    if not console.is_terminal:
+        yield lambda done: None
+        return
+    columns = (TextColumn(name), BarColumn(), MofNCompleteColumn(), TextColumn(unit), TimeElapsedColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
+        task = bar.add_task(name, total=total)
+        yield lambda done: bar.update(task, completed=done)
 
 
 def printable(text: str) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from typing import Annotated
 
 import typer
 
+from ... import StorageError
 from .. import output
 from ..checking import check_entries, check_file, check_health
-from ..exits import CommandError, Exit
+from ..exits import CommandError, Exit, code_of
 from ..findings import Finding, Status
 from ..large_values import check_large_values
 from ..output import Json
@@ -34,14 +36,18 @@ async def check(
     if delete_orphans and place.large_values is None:
         raise CommandError("--delete-orphans needs --large-values")
     findings: list[Finding] = []
-    deleted: int | None = None
     file = await check_file(place.url)
     findings += [] if file is None else [file]
-    async with place.open() as storage:
+    deleted: int | None = None
+    async with AsyncExitStack() as stack:
+        try:
+            storage = await stack.enter_async_context(place.open())
+        except StorageError as error:
+            _report([*findings, Finding("health", Status.FAILED, str(error))], None, json=json)
+            raise typer.Exit(code_of(error) or Exit.FAILED) from None
         findings.append(await check_health(storage))
-        with output.progress("entries") as bar:
-            task = bar.add_task("check", total=await storage.count())
-            findings += await check_entries(storage, lambda read: bar.update(task, completed=read))
+        with output.progress("check", "entries", await storage.count()) as show:
+            findings += await check_entries(storage, show)
         if place.large_values is not None:
             findings.append(await check_large_values(place, grace))
         if delete_orphans:

@@ -40,12 +40,11 @@ async def copy(
     query = MemoryQuery(namespace=namespace, prefix=prefix, pattern=pattern)
     began = time.monotonic()
     async with source.open() as old, target.open(create=True) as new:
-        with output.progress("entries") as bar:
-            total = None if pattern or after else await old.count(namespace, prefix=prefix)
-            task = bar.add_task("copy", total=total)
-            copier = Copier(old, new, query, overwrite=not keep, page_size=page_size)
+        total = None if pattern or after else await old.count(namespace, prefix=prefix)
+        copier = Copier(old, new, query, overwrite=not keep, page_size=page_size)
+        with output.progress("copy", "entries", total) as show:
             try:
-                await copier.run(after, workers, lambda: bar.update(task, completed=copier.copied + copier.skipped))
+                await copier.run(after, workers, lambda: show(copier.copied + copier.skipped))
             except asyncio.CancelledError:
                 output.note(f"{copier.copied} copied; run the same command again to go on")
                 raise

@@ -46,15 +46,14 @@ async def export(
     async with place.open() as storage:
         total = None if pattern or after else await storage.count(namespace, prefix=prefix)
         count = 0
-        with _new_file(file, force=force) as stream, output.progress("entries") as bar:
-            task = bar.add_task("export", total=total)
+        with _new_file(file, force=force) as stream, output.progress("export", "entries", total) as show:
             make = ParquetWriter if format_of(file, format_) is Format.PARQUET else JsonLinesWriter
             writer = make(stream)
             async for entry in storage.entries(query):
                 writer.write(entry)
                 count += 1
                 if count % _TOLD == 0:
-                    bar.update(task, completed=count)
+                    show(count)
             writer.finish()
     if json:
         output.say_json({"exported": count})

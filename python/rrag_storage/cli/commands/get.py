@@ -36,7 +36,10 @@ async def get(
     if json:
         output.say_json({**described(entry), "value": notation.encoded(entry.value, entry.kind)})
     elif file is not None:
-        file.write_bytes(_raw(entry))
+        try:
+            file.write_bytes(_raw(entry))
+        except OSError as error:
+            raise CommandError(f"{file} can't be written: {error.strerror}") from None
     else:
         _show(entry)
 

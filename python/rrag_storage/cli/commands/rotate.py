@@ -24,13 +24,12 @@ async def rotate(
     Where it was interrupted, run it again: what is rewritten already is only looked at.
     """
     async with place.open() as storage:
-        with output.progress("records") as bar:
-            task = bar.add_task("rotate", total=await storage.count())
+        with output.progress("rotate", "records", await storage.count()) as show:
 
-            def show(so_far: RotateProgress) -> None:
-                bar.update(task, completed=so_far.seen)
+            def told(so_far: RotateProgress) -> None:
+                show(so_far.seen)
 
-            done = await storage.rotate(progress=show, page_size=page_size)
+            done = await storage.rotate(progress=told, page_size=page_size)
     if json:
         output.say_json({"seen": done.seen, "rewritten": done.rewritten})
     else:

@@ -85,7 +85,12 @@ async def set_(
 def _data(file: str | None) -> bytes:
     if file is None:
         return b""
-    return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    if file == "-":
+        return sys.stdin.buffer.read()
+    try:
+        return Path(file).read_bytes()
+    except OSError as error:
+        raise CommandError(f"{file} can't be read: {error.strerror}") from None
 
 
 def _json(given: str | bytes) -> Any:

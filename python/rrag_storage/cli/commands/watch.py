@@ -50,6 +50,7 @@ async def watch(
                 output.say_json({"time": when, "count": reading.entries, "change": reading.change})
             else:
                 output.say(f"{when} {reading.entries} {reading.change:+d}")
+            sys.stdout.flush()
 
 
 async def _readings(count: Callable[[], Awaitable[int]], interval: float, times: int | None) -> AsyncIterator[_Reading]:
