@@ -29,6 +29,7 @@ mod key;
 pub mod layers;
 mod listing;
 mod memory;
+pub mod meter;
 #[cfg(feature = "python")]
 mod python;
 mod storage;

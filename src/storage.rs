@@ -22,6 +22,7 @@ use crate::error::{Error, Result};
 use crate::key::{Key, SEPARATOR};
 use crate::listing::{LARGEST_PAGE, Listing};
 use crate::memory::MemoryQuery;
+use crate::meter::Meter;
 use crate::transaction::Transaction;
 use crate::ttl::Ttl;
 use crate::value::MemoryValue;
@@ -36,6 +37,7 @@ pub struct Storage<E: ?Sized = dyn Engine> {
     /// What stands before each key of a view; empty for the whole storage.
     prefix: Arc<str>,
     opened: Arc<Opened>,
+    meter: Arc<Meter>,
 }
 
 /// Whether a storage or a view was closed. Closing either closes the views of it.
@@ -58,6 +60,7 @@ impl<E: ?Sized> Clone for Storage<E> {
             clock: self.clock.clone(),
             prefix: Arc::clone(&self.prefix),
             opened: Arc::clone(&self.opened),
+            meter: Arc::clone(&self.meter),
         }
     }
 }
@@ -65,12 +68,14 @@ impl<E: ?Sized> Clone for Storage<E> {
 impl<E: Engine> Storage<E> {
     /// A storage over `engine`, with the clock that the engine uses.
     pub fn over(engine: Arc<E>, clock: Clock) -> Self {
-        Self { engine, clock, prefix: "".into(), opened: Arc::default() }
+        let meter = Arc::new(Meter::new(!engine.is_local()));
+        Self { engine, clock, prefix: "".into(), opened: Arc::default(), meter }
     }
 
     /// The same storage, whatever its engine.
     pub fn into_dyn(self) -> Storage {
-        Storage { engine: self.engine, clock: self.clock, prefix: self.prefix, opened: self.opened }
+        let Self { engine, clock, prefix, opened, meter } = self;
+        Storage { engine, clock, prefix, opened, meter }
     }
 }
 
@@ -93,6 +98,11 @@ impl<E: Engine + ?Sized> Storage<E> {
     /// Where to announce calls; see [`Engine::announced`].
     pub fn announced(&self) -> Option<&Announced> {
         self.engine.announced()
+    }
+
+    /// What counts the calls of this storage and of all its views. A language binding tells it of them.
+    pub fn meter(&self) -> &Arc<Meter> {
+        &self.meter
     }
 
     /// What stands before each key of this view; empty for the whole storage.
@@ -323,10 +333,16 @@ impl<E: Engine + ?Sized> Storage<E> {
         })
     }
 
-    /// The engine's figures on this view, and its number of first-level namespaces.
+    /// The figures on this view, and its number of first-level namespaces. What the engine and the meter have counted is of
+    /// the whole storage, by this process.
     pub fn figures(&self) -> Answer<Result<(EngineStats, u64)>> {
         attempt!(self.check_open());
-        self.engine.census(self.range(None, None), self.prefix.len())
+        let this = self.clone();
+        self.engine.census(self.range(None, None), self.prefix.len()).map_ok(move |(mut stats, namespaces)| {
+            stats.extra.extend(this.engine.activity());
+            stats.extra.extend(this.meter.figures());
+            (stats, namespaces)
+        })
     }
 
     /// Rewrites up to `limit` records behind `after` into the storage's present layers.

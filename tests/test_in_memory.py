@@ -339,6 +339,24 @@ class TestExpiry:
             """
         )
 
+    def test_cleared_memory_is_given_back(self) -> None:
+        run_script(
+            """
+            from rrag_storage import InMemoryStorage
+
+            def resident():
+                with open("/proc/self/statm") as figures:
+                    return int(figures.read().split()[1]) * 4096
+
+            storage = InMemoryStorage().sync
+            for number in range(1000):
+                storage.set(f"key-{number}", b"x" * 100_000)
+            full = resident()
+            assert storage.clear() == 1000
+            assert resident() < full - 90_000_000, (full, resident())
+            """
+        )
+
     @asynchronous
     async def test_the_system_s_clock(self) -> None:
         storage = InMemoryStorage()

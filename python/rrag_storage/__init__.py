@@ -27,6 +27,7 @@ from ._native import (
     connect,
 )
 from ._rotate import RotateProgress
+from ._typed import SyncTypedTransaction, SyncTypedView, TypedEntry, TypedTransaction, TypedView
 from .errors import (
     BackendUnavailableError,
     ConfigurationError,
@@ -34,6 +35,7 @@ from .errors import (
     CorruptedDataError,
     DecryptionError,
     InvalidKeyError,
+    InvalidValueError,
     LimitExceededError,
     OperationTimeoutError,
     PartialWriteError,
@@ -57,6 +59,7 @@ __all__ = [
     "InMemoryConfig",
     "InMemoryStorage",
     "InvalidKeyError",
+    "InvalidValueError",
     "Key",
     "LimitExceededError",
     "ManualClock",
@@ -78,7 +81,12 @@ __all__ = [
     "StorageError",
     "SyncStorage",
     "SyncTransaction",
+    "SyncTypedTransaction",
+    "SyncTypedView",
     "Transaction",
+    "TypedEntry",
+    "TypedTransaction",
+    "TypedView",
     "UnsupportedOperationError",
     "UnsupportedTypeError",
     "__version__",

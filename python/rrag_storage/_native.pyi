@@ -28,9 +28,11 @@ from typing import Any, ClassVar, Literal, TypeAlias, TypeVar, final, overload
 from uuid import UUID
 
 import numpy as np
+import pandas as pd
 from typing_extensions import Self, disjoint_base
 
 from rrag_storage._rotate import RotateProgress
+from rrag_storage._typed import TypedView
 from rrag_storage.sync import SyncStorage
 
 __all__ = [
@@ -757,6 +759,66 @@ class Storage:
         (['language'], ['users::ada::language'])
         """
 
+    def typed(self, model: type[_T]) -> TypedView[_T]:
+        """The same storage with values of one class: a pydantic model, a dataclass, a TypedDict or a msgspec Struct.
+
+        A value is checked on its way in and on its way out, and comes back as the object that it was: fields of the
+        types that a storage keeps are stored as they are. docs/typed.md says what each library's fields may be.
+
+        Raises:
+            TypeError: `model` is none of these; UnsupportedTypeError, which names the field, where one of its fields could
+                not come back as it was.
+
+        >>> from dataclasses import dataclass
+        >>> @dataclass
+        ... class User:
+        ...     name: str
+        ...     tags: set[str]
+        >>> s = InMemoryStorage().sync
+        >>> users = s.typed(User)
+        >>> users.set("ada", User("Ada", {"author"}))
+        >>> users.get("ada")
+        User(name='Ada', tags={'author'})
+        >>> s.set("bob", {"name": "Bob"})
+        >>> users.get("bob")
+        Traceback (most recent call last):
+        ...
+        rrag_storage.errors.InvalidValueError: key 'bob': what is stored is no valid User: tags: is missing
+        """
+
+    @overload
+    def to_pandas(self, query: MemoryQuery) -> Coroutine[Any, Any, pd.DataFrame]:
+        """The entries that the filters hold for as a pandas DataFrame; filters as for `keys`.
+
+        One row an entry, with the columns key (str), value (object), kind (str), size_bytes (int64), created_at,
+        updated_at, expires_at (datetime64, UTC; NaT where an entry never expires) and version (uint64), which have these
+        types when there is no row too. The values are the Python objects that `get` gives, as they are: a dict stays one
+        object in its cell, and a None stays None; `frame["value"].apply(pandas.Series)` makes columns of dicts. All of it
+        is in memory at once: filter what is large.
+
+        Raises:
+            ImportError: pandas is missing: `pip install 'rrag-storage[pandas]'`.
+
+        >>> s = InMemoryStorage().sync
+        >>> s.mset({"docs::1": "one", "docs::2": {"text": "two"}, "users::ada": 1})
+        >>> frame = s.to_pandas(namespace="docs")
+        >>> frame[["key", "kind"]].values.tolist()
+        [['docs::1', 'string'], ['docs::2', 'map']]
+        """
+
+    @overload
+    def to_pandas(
+        self,
+        query: None = None,
+        *,
+        namespace: str | None = None,
+        prefix: str | None = None,
+        pattern: str | None = None,
+        after: str | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+        sort_order: SortOrder = ...,
+    ) -> Coroutine[Any, Any, pd.DataFrame]: ...
     def close(self) -> Operation[None]:
         """Waits for what is under way and lets go of everything. Idempotent; later calls raise StorageClosedError.
 
@@ -1421,7 +1483,17 @@ class MemoryStats:
 
     @property
     def extra(self) -> dict[str, float]:
-        """The backend's further figures, by name."""
+        """Further figures, by name; a figure that does not apply is not there.
+
+        What the process has counted on the whole storage, through this object and its views, since it was made: `hits` and
+        `misses` of `get`, `get_value`, `get_entry`, `get_entries`, `mget` and `pop`; and for each call that was made
+        `get.calls`, `get.errors` and its time to the answer as `get.p50_seconds`, `get.p90_seconds`, `get.p99_seconds` and
+        `get.max_seconds`, to about 5 %. In memory and on SQLite one call in 16 is timed. What the backend has done in this
+        process: `expiries` (expired records that it freed), `evictions` (in memory), `queue_depth` (calls that wait for
+        others under way), `batches`, `batch_size_mean` and `batch_size_max` (calls that went out together: SQLite, the SQL
+        servers, Redis). What it says of itself: `file_bytes`, `wal_bytes`, `page_size`, `pages`, `free_pages` on SQLite,
+        `measured_keys`, `server_used_memory`, `server_maxmemory` on Redis.
+        """
 
     def _repr_html_(self) -> str: ...
 

@@ -13,6 +13,7 @@
     ├── BackendUnavailableError   also a ConnectionError
     ├── OperationTimeoutError     also a TimeoutError
     ├── InvalidKeyError           also a ValueError
+    ├── InvalidValueError         also a ValueError
     ├── UnsupportedTypeError      also a TypeError
     └── ConfigurationError        also a ValueError
 
@@ -30,6 +31,7 @@ __all__ = [
     "CorruptedDataError",
     "DecryptionError",
     "InvalidKeyError",
+    "InvalidValueError",
     "LimitExceededError",
     "OperationTimeoutError",
     "PartialWriteError",
@@ -116,6 +118,20 @@ else:  # pragma: no cover
 
 class InvalidKeyError(StorageError, ValueError):
     """A key that can't be stored: empty, too long, or not expressible in UTF-8."""
+
+
+class InvalidValueError(StorageError, ValueError):
+    """A value that does not fit the model of a typed view: one to be stored, or one that is stored already.
+
+    The message has the key, the place in the value, and what the model's validator says of it; the validator's own error
+    is the `__cause__`. A stored value is in neither, unless the validator's author puts it there, as pydantic does in its
+    own error's text (`hide_input_in_errors` in a model's configuration keeps it out).
+
+    Attributes:
+        stored: What is stored, as plain Python, where that is what does not fit: after a `pop` nobody else has it.
+    """
+
+    stored: object = None
 
 
 class UnsupportedTypeError(StorageError, TypeError):

@@ -5,8 +5,9 @@ Waiting releases the interpreter's lock, works while an event loop runs in this 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from ._pandas import to_pandas_sync
 from ._rotate import rotate_sync
 from ._transact import transact_sync
 
@@ -15,10 +16,15 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from types import TracebackType
 
+    import pandas as pd
+
     from ._native import MemoryEntry, MemoryQuery, MemoryStats, MemoryValue, Storage, Transaction
     from ._rotate import RotateProgress
+    from ._typed import SyncTypedView
 
     Seconds = int | float | timedelta
+
+M = TypeVar("M")
 
 __all__ = ["SyncStorage", "SyncTransaction"]
 
@@ -150,6 +156,15 @@ class SyncStorage:
 
     def namespace(self, name: str) -> SyncStorage:
         return SyncStorage(self._storage.namespace(name))
+
+    def typed(self, model: type[M]) -> SyncTypedView[M]:
+        """The view of this storage whose values are of `model`."""
+        from ._typed import typed  # which is made of this module's parts
+
+        return typed(self._storage, model).sync
+
+    def to_pandas(self, query: MemoryQuery | None = None, **filters: Any) -> pd.DataFrame:
+        return to_pandas_sync(self._storage, query, **filters)
 
     def open(self) -> SyncStorage:
         self._storage.open().wait()

@@ -3,6 +3,7 @@
 //! An engine knows nothing of values, compression, secrets or Python. Each method works on a batch, is atomic where it
 //! says so, and treats an expired record as absent. The house's front, [`crate::Storage`], does the rest once for all.
 
+mod activity;
 mod record;
 
 pub mod in_memory;
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
+pub(crate) use activity::Activity;
 pub use record::{Body, Meta, Record};
 
 use crate::answer::Answer;
@@ -54,6 +56,17 @@ pub trait Engine: Send + Sync + 'static {
     /// Where to announce calls that will be made in a moment; `None` where the engine has no use for it.
     fn announced(&self) -> Option<&Announced> {
         None
+    }
+
+    /// Whether its calls are answered without a trip to a server, so that hardly any takes longer than to read the clock
+    /// twice.
+    fn is_local(&self) -> bool {
+        false
+    }
+
+    /// What it has counted of its own work by now, by name.
+    fn activity(&self) -> Vec<(&'static str, f64)> {
+        Vec::new()
     }
 
     /// Opens the store where it isn't open yet. Every other method does so by itself.

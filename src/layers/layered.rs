@@ -119,6 +119,14 @@ impl<E: Engine + ?Sized> Engine for Layered<E> {
         self.engine.announced()
     }
 
+    fn is_local(&self) -> bool {
+        self.engine.is_local()
+    }
+
+    fn activity(&self) -> Vec<(&'static str, f64)> {
+        self.engine.activity()
+    }
+
     fn open(&self) -> Answer<Result<()>> {
         let me = self.clone();
         then(self.engine.open(), move |()| me.ready(true, |_| Answer::ready(Ok(()))))

@@ -23,7 +23,7 @@ const AT_A_TIME: usize = 64;
 const PAGE_BYTES: usize = 16 << 20;
 
 /// So often a page is fetched anew before fewer rows are asked for.
-const ATTEMPTS: u32 = 4;
+const ATTEMPTS: u32 = 16;
 
 /// The error about a payload that is not there.
 pub(super) fn missing(key: &str) -> Error {

@@ -13,6 +13,7 @@ use super::storage::PyStorage;
 use crate::answer::Answer;
 use crate::copy::{CopyOptions, CopyProgress, Copying, copy};
 use crate::error::{Error, Result};
+use crate::meter::Call;
 use crate::storage::Storage;
 use crate::sync::lock;
 
@@ -70,6 +71,6 @@ impl PyCopyPages {
             }
             None => Err(PyStopAsyncIteration::new_err(())),
         };
-        Operation::new("Storage", "copy", self.blocking, Arc::clone(&self.source), start, finish)
+        Operation::new("Storage", Call::Copy, self.blocking, Arc::clone(&self.source), start, finish)
     }
 }

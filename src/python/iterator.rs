@@ -13,6 +13,7 @@ use crate::answer::Answer;
 use crate::engine::{Engine, Row};
 use crate::error::Result;
 use crate::listing::Listing;
+use crate::meter::Call;
 use crate::storage::Storage;
 use crate::sync::lock;
 
@@ -56,11 +57,11 @@ impl PyEntryIterator {
     }
 
     fn next(&self) -> Operation {
-        const NAME: &str = "items";
+        const CALL: Call = Call::Items;
         let taken = {
             let mut state = lock(&self.state);
             if let Some(error) = state.refused.take() {
-                return Operation::refused(self.class, NAME, error);
+                return Operation::refused(self.class, CALL, error);
             }
             match state.rows.pop_front() {
                 Some(row) => Ok(row),
@@ -76,17 +77,17 @@ impl PyEntryIterator {
         match taken {
             Ok(row) => {
                 let start = move |_: &Storage| Answer::ready(Ok(Some(row)));
-                Operation::new(self.class, NAME, false, owner, start, finish)
+                Operation::new(self.class, CALL, false, owner, start, finish)
             }
             Err(Some(listing)) => {
                 let state = Arc::clone(&self.state);
                 let blocking = self.storage.may_block();
                 let start = move |_: &Storage| Answer::later(next_page(state, listing));
-                Operation::new(self.class, NAME, blocking, owner, start, finish)
+                Operation::new(self.class, CALL, blocking, owner, start, finish)
             }
             Err(None) => {
                 let error = PyRuntimeError::new_err("this iterator was refused before");
-                Operation::refused(self.class, NAME, error)
+                Operation::refused(self.class, CALL, error)
             }
         }
     }

@@ -27,6 +27,26 @@ use super::bridge::Bridge;
 use super::errors::internal;
 use crate::answer::{Answer, BoxFuture};
 use crate::error::Result;
+use crate::meter::{Call, Meter};
+use crate::storage::Storage;
+use crate::transaction::Transaction;
+
+/// A storage, or what belongs to one: where its calls are counted.
+pub(super) trait Metered {
+    fn meter(&self) -> &Meter;
+}
+
+impl Metered for Storage {
+    fn meter(&self) -> &Meter {
+        self.meter()
+    }
+}
+
+impl Metered for Transaction {
+    fn meter(&self) -> &Meter {
+        self.storage().meter()
+    }
+}
 
 /// What an operation gives: an object or an exception.
 pub(super) type Outcome = PyResult<Py<PyAny>>;
@@ -89,7 +109,7 @@ const SIGNAL_INTERVAL: Duration = Duration::from_millis(50);
 #[pyclass(frozen, module = "rrag_storage")]
 pub(super) struct Operation {
     class: &'static str,
-    name: &'static str,
+    call: Call,
     state: Guarded,
 }
 
@@ -101,46 +121,50 @@ struct Guarded(UnsafeCell<State>);
 unsafe impl Sync for Guarded {}
 
 impl Operation {
-    /// An operation of `class.name` on `owner`, which it keeps alive until it ends. `start` begins the work, without
+    /// An operation of `class` on `owner`, which it keeps alive until it ends and which counts it. `start` begins the work, without
     /// the interpreter's lock where it is `blocking`, and `finish` turns a success into an object.
     pub(super) fn new<O, T, S, F>(
         class: &'static str,
-        name: &'static str,
+        call: Call,
         blocking: bool,
         owner: Arc<O>,
         start: S,
         finish: F,
     ) -> Self
     where
-        O: ?Sized + Send + Sync + 'static,
+        O: Metered + Send + Sync + 'static,
         T: Send + 'static,
         S: FnOnce(&O) -> Answer<Result<T>> + Send + 'static,
         F: FnOnce(Python<'_>, T) -> Outcome + Send + 'static,
     {
         let first = move |py: Python<'_>| {
+            let begun = owner.meter().begin(call);
             let answer = if blocking { py.detach(|| start(&owner)) } else { start(&owner) };
             match answer {
-                Answer::Ready(Some(Ok(value))) => Step::Done(finish(py, value)),
-                Answer::Ready(Some(Err(error))) => Step::Done(Err(error.into())),
-                Answer::Ready(None) => Step::Done(Err(internal(name))),
+                Answer::Ready(Some(result)) => {
+                    owner.meter().end(call, begun, result.is_ok());
+                    Step::Done(result.map_err(PyErr::from).and_then(|value| finish(py, value)))
+                }
+                Answer::Ready(None) => Step::Done(Err(internal(call.name()))),
                 Answer::Later(future) => Step::Later(Box::pin(async move {
                     let result = future.await;
+                    owner.meter().end(call, begun, result.is_ok());
                     drop(owner);
                     Box::new(move |py: Python<'_>| finish(py, result?)) as Finish
                 })),
             }
         };
-        Self { class, name, state: Guarded(UnsafeCell::new(State::Created(Box::new(first)))) }
+        Self { class, call, state: Guarded(UnsafeCell::new(State::Created(Box::new(first)))) }
     }
 
     /// An operation that raises `error` when it is awaited.
-    pub(super) fn refused(class: &'static str, name: &'static str, error: PyErr) -> Self {
-        Self { class, name, state: Guarded(UnsafeCell::new(State::Refused(error))) }
+    pub(super) fn refused(class: &'static str, call: Call, error: PyErr) -> Self {
+        Self { class, call, state: Guarded(UnsafeCell::new(State::Refused(error))) }
     }
 
     /// The same operation, with a line in the log for its end.
     pub(super) fn logged(mut self, backend: &'static str) -> Self {
-        let name = self.name;
+        let name = self.call.name();
         let state = self.state.0.get_mut();
         if let State::Created(start) = std::mem::replace(state, State::Running) {
             *state = State::Created(Box::new(move |py| {
@@ -180,11 +204,11 @@ impl Operation {
     }
 
     fn reused(&self) -> PyErr {
-        PyRuntimeError::new_err(format!("cannot reuse already awaited {}.{}()", self.class, self.name))
+        PyRuntimeError::new_err(format!("cannot reuse already awaited {}.{}()", self.class, self.name()))
     }
 
     fn busy(&self) -> PyErr {
-        PyRuntimeError::new_err(format!("{}.{}() is being awaited already", self.class, self.name))
+        PyRuntimeError::new_err(format!("{}.{}() is being awaited already", self.class, self.name()))
     }
 
     /// Runs the first step, and polls once what it leaves.
@@ -196,7 +220,7 @@ impl Operation {
             },
             done @ Step::Done(_) => done,
         }));
-        guarded.map_err(|_| internal(self.name))
+        guarded.map_err(|_| internal(self.name()))
     }
 
     /// One step of the awaiting task.
@@ -270,7 +294,7 @@ impl Operation {
 
     /// The operation's name, for messages.
     pub(super) fn name(&self) -> &'static str {
-        self.name
+        self.call.name()
     }
 
     /// Ends it without a result. What was begun in an engine goes on there, whole.
@@ -372,18 +396,18 @@ impl Operation {
         Self::put(slf, State::Finished);
         match step? {
             Step::Done(outcome) => outcome,
-            Step::Later(future) => block_on(py, this.name, future)?(py),
+            Step::Later(future) => block_on(py, this.name(), future)?(py),
         }
     }
 
     #[getter]
     fn __name__(&self) -> &'static str {
-        self.name
+        self.name()
     }
 
     #[getter]
     fn __qualname__(&self) -> String {
-        format!("{}.{}", self.class, self.name)
+        format!("{}.{}", self.class, self.name())
     }
 
     /// Whether a step of it runs at this moment.
@@ -398,7 +422,7 @@ impl Operation {
             State::Finished => "finished",
             _ => "under way",
         });
-        format!("<Operation {}.{}() {state}>", slf.get().class, slf.get().name)
+        format!("<Operation {}.{}() {state}>", slf.get().class, slf.get().name())
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
@@ -421,7 +445,7 @@ impl Drop for Operation {
         if !matches!(self.state.0.get_mut(), State::Created(_) | State::Refused(_)) {
             return;
         }
-        let message = format!("coroutine '{}.{}' was never awaited\0", self.class, self.name);
+        let message = format!("coroutine '{}.{}' was never awaited\0", self.class, self.name());
         Python::try_attach(|py| {
             // A destructor may run while an exception is on its way: it must still be there afterwards.
             let raised = PyErr::take(py);

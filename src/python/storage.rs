@@ -23,6 +23,7 @@ use crate::engine::{Announced, Check, Record, Rotated};
 use crate::error::{Error, Result};
 use crate::key::Key;
 use crate::memory::MemoryQuery;
+use crate::meter::Call;
 use crate::storage::Storage;
 
 /// A storage, whatever its backend, or a view of one namespace of it. The backends are its subclasses.
@@ -43,7 +44,7 @@ impl PyStorage {
         Arc::clone(&self.storage)
     }
 
-    fn operation<T, S, F>(&self, name: &'static str, build: impl FnOnce() -> PyResult<(S, F)>) -> Operation
+    fn operation<T, S, F>(&self, call: Call, build: impl FnOnce() -> PyResult<(S, F)>) -> Operation
     where
         T: Send + 'static,
         S: FnOnce(&Storage) -> Answer<Result<T>> + Send + 'static,
@@ -60,10 +61,10 @@ impl PyStorage {
                     drop(announcement);
                     answer
                 };
-                let operation = Operation::new(self.class, name, blocking, storage, start, finish);
+                let operation = Operation::new(self.class, call, blocking, storage, start, finish);
                 if self.logging { operation.logged(self.storage.backend_name()) } else { operation }
             }
-            Err(error) => Operation::refused(self.class, name, error),
+            Err(error) => Operation::refused(self.class, call, error),
         }
     }
 
@@ -101,10 +102,26 @@ impl std::ops::Deref for Local {
     }
 }
 
-/// An answer with the key that it is about, for what is made of it.
-fn with_key<T: Send + 'static>(answer: Answer<Result<T>>, key: Key, storage: &Storage) -> Answer<Result<(T, Local)>> {
+/// What was looked up, counted, with the key that it is about.
+fn looked_up(
+    answer: Answer<Result<Option<Record>>>,
+    key: Key,
+    storage: &Storage,
+) -> Answer<Result<(Option<Record>, Local)>> {
     let local = Local { key, skip: storage.prefix().len() };
-    answer.map_ok(move |found| (found, local))
+    if let Answer::Ready(Some(Ok(found))) = answer {
+        storage.meter().looked_up(1, usize::from(found.is_some()));
+        return Answer::ready(Ok((found, local)));
+    }
+    let meter = Arc::clone(storage.meter());
+    answer.map_ok(move |found| {
+        meter.looked_up(1, usize::from(found.is_some()));
+        (found, local)
+    })
+}
+
+fn count_found(storage: &Storage, records: &[Option<Record>]) {
+    storage.meter().looked_up(records.len(), records.iter().flatten().count());
 }
 
 /// The integer that an increment left.
@@ -128,7 +145,7 @@ fn object<T: for<'py> IntoPyObject<'py>>(py: Python<'_>, value: T) -> Outcome {
 impl PyStorage {
     #[pyo3(signature = (key, value, ttl=None))]
     fn set(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>, ttl: Option<&Bound<'_, PyAny>>) -> Operation {
-        self.operation("set", || {
+        self.operation(Call::Set, || {
             let (key, value, ttl) = (self.key(key)?, args::value(value)?, args::optional_ttl(ttl)?);
             Ok((move |storage: &Storage| storage.write(key, value, ttl), none))
         })
@@ -142,7 +159,7 @@ impl PyStorage {
         default: Option<Py<PyAny>>,
         refresh_ttl: Option<&Bound<'_, PyAny>>,
     ) -> Operation {
-        self.operation("get", || {
+        self.operation(Call::Get, || {
             let (key, ttl) = (self.key(key)?, args::optional_ttl(refresh_ttl)?);
             let default = default.unwrap_or_else(|| py.None());
             let start = move |storage: &Storage| {
@@ -153,7 +170,7 @@ impl PyStorage {
                         touched.map_ok(|records| records.into_iter().next().flatten())
                     }
                 };
-                with_key(answer, key, storage)
+                looked_up(answer, key, storage)
             };
             Ok((start, move |py: Python<'_>, (record, key): (Option<Record>, Local)| {
                 decode_or(py, &key, record.as_ref(), &default)
@@ -162,10 +179,10 @@ impl PyStorage {
     }
 
     fn get_value(&self, key: &Bound<'_, PyAny>) -> Operation {
-        self.operation("get_value", || {
+        self.operation(Call::GetValue, || {
             let key = self.key(key)?;
             Ok((
-                move |storage: &Storage| with_key(storage.read(&key), key, storage),
+                move |storage: &Storage| looked_up(storage.read(&key), key, storage),
                 |py: Python<'_>, (record, key): (Option<Record>, Local)| {
                     object(py, record.map(|record| memory_value(&key, &record)).transpose()?)
                 },
@@ -174,10 +191,10 @@ impl PyStorage {
     }
 
     fn get_entry(&self, key: &Bound<'_, PyAny>) -> Operation {
-        self.operation("get_entry", || {
+        self.operation(Call::GetEntry, || {
             let key = self.key(key)?;
             Ok((
-                move |storage: &Storage| with_key(storage.read(&key), key, storage),
+                move |storage: &Storage| looked_up(storage.read(&key), key, storage),
                 |py: Python<'_>, (record, key): (Option<Record>, Local)| {
                     object(py, record.map(|record| PyMemoryEntry::new(&key, record)).transpose()?)
                 },
@@ -186,12 +203,13 @@ impl PyStorage {
     }
 
     fn get_entries(&self, keys: &Bound<'_, PyAny>) -> Operation {
-        self.operation("get_entries", || {
+        self.operation(Call::GetEntries, || {
             let keys = args::keys(&self.storage, keys)?;
             let (storage, asked) = (Arc::clone(&self.storage), keys.clone());
             Ok((
                 move |storage: &Storage| storage.read_many(keys),
                 move |py: Python<'_>, records: Vec<Option<Record>>| {
+                    count_found(&storage, &records);
                     let entries = asked.iter().zip(records).map(|(key, record)| {
                         record.map(|record| PyMemoryEntry::new(storage.local(key), record)).transpose()
                     });
@@ -203,19 +221,20 @@ impl PyStorage {
 
     #[pyo3(signature = (key, default=None))]
     fn pop(&self, py: Python<'_>, key: &Bound<'_, PyAny>, default: Option<Py<PyAny>>) -> Operation {
-        self.operation("pop", || {
+        self.operation(Call::Pop, || {
             let key = self.key(key)?;
-            let local = self.local(&key);
             let default = default.unwrap_or_else(|| py.None());
             Ok((
-                move |storage: &Storage| storage.take(key),
-                move |py: Python<'_>, record: Option<Record>| decode_or(py, &local, record.as_ref(), &default),
+                move |storage: &Storage| looked_up(storage.take(key.clone()), key, storage),
+                move |py: Python<'_>, (record, key): (Option<Record>, Local)| {
+                    decode_or(py, &key, record.as_ref(), &default)
+                },
             ))
         })
     }
 
     fn delete(&self, key: &Bound<'_, PyAny>) -> Operation {
-        self.operation("delete", || {
+        self.operation(Call::Delete, || {
             let key = self.key(key)?;
             Ok((
                 move |storage: &Storage| storage.remove(vec![key]),
@@ -225,7 +244,7 @@ impl PyStorage {
     }
 
     fn exists(&self, key: &Bound<'_, PyAny>) -> Operation {
-        self.operation("exists", || {
+        self.operation(Call::Exists, || {
             let key = self.key(key)?;
             Ok((
                 move |storage: &Storage| storage.meta(&key),
@@ -236,7 +255,7 @@ impl PyStorage {
 
     #[pyo3(signature = (items, ttl=None))]
     fn mset(&self, items: &Bound<'_, PyAny>, ttl: Option<&Bound<'_, PyAny>>) -> Operation {
-        self.operation("mset", || {
+        self.operation(Call::Mset, || {
             let (pairs, ttl) = (args::pairs(&self.storage, items)?, args::optional_ttl(ttl)?);
             Ok((move |storage: &Storage| storage.write_many(pairs, ttl), none))
         })
@@ -250,7 +269,7 @@ impl PyStorage {
         default: Option<Py<PyAny>>,
         refresh_ttl: Option<&Bound<'_, PyAny>>,
     ) -> Operation {
-        self.operation("mget", || {
+        self.operation(Call::Mget, || {
             let (keys, ttl) = (args::keys(&self.storage, keys)?, args::optional_ttl(refresh_ttl)?);
             let (storage, asked) = (Arc::clone(&self.storage), keys.clone());
             let default = default.unwrap_or_else(|| py.None());
@@ -259,6 +278,7 @@ impl PyStorage {
                 Some(ttl) => storage.read_and_touch(keys, ttl),
             };
             let finish = move |py: Python<'_>, records: Vec<Option<Record>>| {
+                count_found(&storage, &records);
                 let values = asked
                     .iter()
                     .zip(&records)
@@ -270,7 +290,7 @@ impl PyStorage {
     }
 
     fn mdelete(&self, keys: &Bound<'_, PyAny>) -> Operation {
-        self.operation("mdelete", || {
+        self.operation(Call::Mdelete, || {
             let keys = args::keys(&self.storage, keys)?;
             Ok((move |storage: &Storage| storage.remove(keys), object))
         })
@@ -278,7 +298,7 @@ impl PyStorage {
 
     #[pyo3(signature = (query=None, **filters))]
     fn keys(&self, query: Option<&Bound<'_, PyAny>>, filters: Option<&Bound<'_, PyDict>>) -> Operation {
-        self.operation("keys", || {
+        self.operation(Call::Keys, || {
             let query: MemoryQuery = query_of(query, filters)?;
             let storage = Arc::clone(&self.storage);
             Ok((
@@ -303,7 +323,7 @@ impl PyStorage {
 
     #[pyo3(signature = (prefix=None, max_depth=None))]
     fn namespaces(&self, prefix: Option<&Bound<'_, PyAny>>, max_depth: Option<&Bound<'_, PyAny>>) -> Operation {
-        self.operation("namespaces", || {
+        self.operation(Call::Namespaces, || {
             let prefix = args::optional_text("prefix", prefix)?;
             let max_depth = args::optional_size("max_depth", 1, max_depth)?;
             Ok((move |storage: &Storage| storage.list_namespaces(prefix.as_deref(), max_depth), object))
@@ -312,7 +332,7 @@ impl PyStorage {
 
     #[pyo3(signature = (namespace=None, *, prefix=None))]
     fn count(&self, namespace: Option<&Bound<'_, PyAny>>, prefix: Option<&Bound<'_, PyAny>>) -> Operation {
-        self.operation("count", || {
+        self.operation(Call::Count, || {
             let namespace = args::optional_text("namespace", namespace)?;
             let prefix = args::optional_text("prefix", prefix)?;
             Ok((move |storage: &Storage| storage.count_under(namespace.as_deref(), prefix.as_deref()), object))
@@ -321,7 +341,7 @@ impl PyStorage {
 
     #[pyo3(signature = (namespace=None, *, prefix=None))]
     fn clear(&self, namespace: Option<&Bound<'_, PyAny>>, prefix: Option<&Bound<'_, PyAny>>) -> Operation {
-        self.operation("clear", || {
+        self.operation(Call::Clear, || {
             let namespace = args::optional_text("namespace", namespace)?;
             let prefix = args::optional_text("prefix", prefix)?;
             Ok((move |storage: &Storage| storage.clear_under(namespace.as_deref(), prefix.as_deref()), object))
@@ -335,7 +355,7 @@ impl PyStorage {
         value: &Bound<'_, PyAny>,
         ttl: Option<&Bound<'_, PyAny>>,
     ) -> Operation {
-        self.operation("set_if_absent", || {
+        self.operation(Call::SetIfAbsent, || {
             let (key, value, ttl) = (self.key(key)?, args::value(value)?, args::optional_ttl(ttl)?);
             Ok((move |storage: &Storage| storage.write_if(key, Check::Absent, value, ttl), object))
         })
@@ -349,7 +369,7 @@ impl PyStorage {
         version: &Bound<'_, PyAny>,
         ttl: Option<&Bound<'_, PyAny>>,
     ) -> Operation {
-        self.operation("compare_and_set", || {
+        self.operation(Call::CompareAndSet, || {
             let (key, value, ttl) = (self.key(key)?, args::value(value)?, args::optional_ttl(ttl)?);
             let check = Check::Version(args::version(version)?);
             Ok((move |storage: &Storage| storage.write_if(key, check, value, ttl), object))
@@ -358,7 +378,7 @@ impl PyStorage {
 
     #[pyo3(signature = (key, by=By::One), text_signature = "($self, key, by=1)")]
     fn increment(&self, key: &Bound<'_, PyAny>, by: By<'_, '_>) -> Operation {
-        self.operation("increment", || {
+        self.operation(Call::Increment, || {
             let key = self.key(key)?;
             let local = self.local(&key);
             let by = by.integer()?;
@@ -370,21 +390,21 @@ impl PyStorage {
     }
 
     fn expire(&self, key: &Bound<'_, PyAny>, ttl: &Bound<'_, PyAny>) -> Operation {
-        self.operation("expire", || {
+        self.operation(Call::Expire, || {
             let (key, ttl) = (self.key(key)?, args::ttl(ttl)?);
             Ok((move |storage: &Storage| storage.set_expiry(key, Some(ttl)), object))
         })
     }
 
     fn persist(&self, key: &Bound<'_, PyAny>) -> Operation {
-        self.operation("persist", || {
+        self.operation(Call::Persist, || {
             let key = self.key(key)?;
             Ok((move |storage: &Storage| storage.set_expiry(key, None), object))
         })
     }
 
     fn ttl(&self, key: &Bound<'_, PyAny>) -> Operation {
-        self.operation("ttl", || {
+        self.operation(Call::Ttl, || {
             let key = self.key(key)?;
             Ok((move |storage: &Storage| storage.time_left(&key), object))
         })
@@ -420,9 +440,22 @@ impl PyStorage {
         }
     }
 
+    fn typed<'py>(slf: &Bound<'py, Self>, model: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        slf.py().import("rrag_storage._typed")?.call_method1("typed", (slf, model))
+    }
+
+    #[pyo3(signature = (query=None, **filters))]
+    fn to_pandas<'py>(
+        slf: &Bound<'py, Self>,
+        query: Option<&Bound<'py, PyAny>>,
+        filters: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        slf.py().import("rrag_storage._pandas")?.call_method("to_pandas", (slf, query), filters)
+    }
+
     /// One page of `rotate`: how many were seen, how many rewritten, and the last key where there are more.
     fn _rotate_page(&self, after: Option<&Bound<'_, PyAny>>, page_size: &Bound<'_, PyAny>) -> Operation {
-        self.operation("rotate", || {
+        self.operation(Call::Rotate, || {
             let after = after.map(|after| self.key(after)).transpose()?;
             let page_size = args::size("page_size", 1, page_size)?;
             let prefix = self.storage.prefix().len();
@@ -438,14 +471,14 @@ impl PyStorage {
 
     #[pyo3(signature = (older_than=None), text_signature = "($self, older_than=3600)")]
     fn collect_garbage(&self, older_than: Option<&Bound<'_, PyAny>>) -> Operation {
-        self.operation("collect_garbage", || {
+        self.operation(Call::CollectGarbage, || {
             let older_than = older_than.map_or(Ok(Duration::from_hours(1)), |span| args::span("older_than", span))?;
             Ok((move |storage: &Storage| storage.collect_garbage(older_than), object::<u64>))
         })
     }
 
     fn health_check(&self) -> Operation {
-        self.operation("health_check", || {
+        self.operation(Call::HealthCheck, || {
             let ping = |storage: &Storage| {
                 storage.ping().map(|ping| match ping {
                     Err(closed @ Error::Closed { .. }) => Err(closed),
@@ -457,7 +490,7 @@ impl PyStorage {
     }
 
     fn stats(&self) -> Operation {
-        self.operation("stats", || {
+        self.operation(Call::Stats, || {
             let (backend, clock) = (self.storage.backend_name(), self.storage.clock().clone());
             Ok((
                 |storage: &Storage| storage.figures(),
@@ -488,13 +521,13 @@ impl PyStorage {
 
     pub(super) fn open(slf: &Bound<'_, Self>) -> Operation {
         let this = slf.clone().unbind();
-        slf.get().operation("open", || {
+        slf.get().operation(Call::Open, || {
             Ok((|storage: &Storage| storage.open(), move |_: Python<'_>, ()| Ok(this.into_any())))
         })
     }
 
     fn close(&self) -> Operation {
-        self.operation("close", || Ok((|storage: &Storage| storage.shut(), none)))
+        self.operation(Call::Close, || Ok((|storage: &Storage| storage.shut(), none)))
     }
 
     fn __await__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Operation>> {

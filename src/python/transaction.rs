@@ -11,6 +11,7 @@ use super::operation::{Operation, Outcome};
 use super::storage::integer;
 use crate::answer::Answer;
 use crate::error::{Error, Result};
+use crate::meter::Call;
 use crate::transaction::Transaction;
 
 /// A transaction: `async with storage.transaction() as tx:`. Reads see its own writes and are repeatable; nothing is
@@ -29,7 +30,7 @@ impl PyTransaction {
         Self { transaction: Arc::new(transaction), blocking }
     }
 
-    fn operation<T, S, F>(&self, name: &'static str, build: impl FnOnce() -> PyResult<(S, F)>) -> Operation
+    fn operation<T, S, F>(&self, call: Call, build: impl FnOnce() -> PyResult<(S, F)>) -> Operation
     where
         T: Send + 'static,
         S: FnOnce(&Transaction) -> Answer<Result<T>> + Send + 'static,
@@ -38,9 +39,9 @@ impl PyTransaction {
         match build() {
             Ok((start, finish)) => {
                 let transaction = Arc::clone(&self.transaction);
-                Operation::new(CLASS, name, self.blocking, transaction, start, finish)
+                Operation::new(CLASS, call, self.blocking, transaction, start, finish)
             }
-            Err(error) => Operation::refused(CLASS, name, error),
+            Err(error) => Operation::refused(CLASS, call, error),
         }
     }
 }
@@ -49,7 +50,7 @@ impl PyTransaction {
 impl PyTransaction {
     #[pyo3(signature = (key, default=None))]
     fn get(&self, py: Python<'_>, key: &Bound<'_, PyAny>, default: Option<Py<PyAny>>) -> Operation {
-        self.operation("get", || {
+        self.operation(Call::Get, || {
             let key = args::key(self.transaction.storage(), key)?;
             let local = self.transaction.storage().local(&key).to_owned();
             let default = default.unwrap_or_else(|| py.None());
@@ -63,7 +64,7 @@ impl PyTransaction {
     }
 
     fn get_entry(&self, key: &Bound<'_, PyAny>) -> Operation {
-        self.operation("get_entry", || {
+        self.operation(Call::GetEntry, || {
             let key = args::key(self.transaction.storage(), key)?;
             let local = self.transaction.storage().local(&key).to_owned();
             Ok((
@@ -78,7 +79,7 @@ impl PyTransaction {
 
     #[pyo3(signature = (keys, default=None))]
     fn mget(&self, py: Python<'_>, keys: &Bound<'_, PyAny>, default: Option<Py<PyAny>>) -> Operation {
-        self.operation("mget", || {
+        self.operation(Call::Mget, || {
             let keys = args::keys(self.transaction.storage(), keys)?;
             let (transaction, asked) = (Arc::clone(&self.transaction), keys.clone());
             let default = default.unwrap_or_else(|| py.None());
@@ -95,7 +96,7 @@ impl PyTransaction {
     }
 
     fn exists(&self, key: &Bound<'_, PyAny>) -> Operation {
-        self.operation("exists", || {
+        self.operation(Call::Exists, || {
             let key = args::key(self.transaction.storage(), key)?;
             Ok((
                 move |tx: &Transaction| tx.read(vec![key]),
@@ -106,7 +107,7 @@ impl PyTransaction {
 
     #[pyo3(signature = (key, value, ttl=None))]
     fn set(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>, ttl: Option<&Bound<'_, PyAny>>) -> Operation {
-        self.operation("set", || {
+        self.operation(Call::Set, || {
             let key = args::key(self.transaction.storage(), key)?;
             let (value, ttl) = (args::value(value)?, args::optional_ttl(ttl)?);
             Ok((move |tx: &Transaction| tx.write(key, value, ttl), |py: Python<'_>, ()| Ok(py.None())))
@@ -120,7 +121,7 @@ impl PyTransaction {
         value: &Bound<'_, PyAny>,
         ttl: Option<&Bound<'_, PyAny>>,
     ) -> Operation {
-        self.operation("set_if_absent", || {
+        self.operation(Call::SetIfAbsent, || {
             let key = args::key(self.transaction.storage(), key)?;
             let (value, ttl) = (args::value(value)?, args::optional_ttl(ttl)?);
             Ok((
@@ -132,7 +133,7 @@ impl PyTransaction {
 
     #[pyo3(signature = (items, ttl=None))]
     fn mset(&self, items: &Bound<'_, PyAny>, ttl: Option<&Bound<'_, PyAny>>) -> Operation {
-        self.operation("mset", || {
+        self.operation(Call::Mset, || {
             let pairs = args::pairs(self.transaction.storage(), items)?;
             let ttl = args::optional_ttl(ttl)?;
             Ok((move |tx: &Transaction| tx.write_many(pairs, ttl), |py: Python<'_>, ()| Ok(py.None())))
@@ -140,7 +141,7 @@ impl PyTransaction {
     }
 
     fn delete(&self, key: &Bound<'_, PyAny>) -> Operation {
-        self.operation("delete", || {
+        self.operation(Call::Delete, || {
             let key = args::key(self.transaction.storage(), key)?;
             Ok((
                 move |tx: &Transaction| tx.remove(vec![key]),
@@ -150,7 +151,7 @@ impl PyTransaction {
     }
 
     fn mdelete(&self, keys: &Bound<'_, PyAny>) -> Operation {
-        self.operation("mdelete", || {
+        self.operation(Call::Mdelete, || {
             let keys = args::keys(self.transaction.storage(), keys)?;
             Ok((move |tx: &Transaction| tx.remove(keys), |py: Python<'_>, removed: u64| removed.into_py_any(py)))
         })
@@ -158,7 +159,7 @@ impl PyTransaction {
 
     #[pyo3(signature = (key, by=By::One), text_signature = "($self, key, by=1)")]
     fn increment(&self, key: &Bound<'_, PyAny>, by: By<'_, '_>) -> Operation {
-        self.operation("increment", || {
+        self.operation(Call::Increment, || {
             let key = args::key(self.transaction.storage(), key)?;
             let local = self.transaction.storage().local(&key).to_owned();
             let by = by.integer()?;
@@ -171,7 +172,7 @@ impl PyTransaction {
 
     fn __aenter__(slf: &Bound<'_, Self>) -> Operation {
         let this = slf.clone().unbind();
-        slf.get().operation("__aenter__", || {
+        slf.get().operation(Call::Begin, || {
             Ok((|_: &Transaction| Answer::ready(Ok(())), move |_: Python<'_>, ()| Ok(this.into_any())))
         })
     }
@@ -186,7 +187,7 @@ impl PyTransaction {
     ) -> Operation {
         let _ = (error, traceback);
         let failed = kind.is_some_and(|kind| !kind.is_none());
-        self.operation("__aexit__", move || {
+        self.operation(if failed { Call::Rollback } else { Call::Commit }, move || {
             let start = move |tx: &Transaction| {
                 if failed {
                     tx.rollback();

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from uuid import UUID
 
 import numpy as np
+import pandas as pd
 import rrag_storage
 from rrag_storage import (
     BackendUnavailableError,
@@ -26,6 +28,7 @@ from rrag_storage import (
     InMemoryConfig,
     InMemoryStorage,
     InvalidKeyError,
+    InvalidValueError,
     Key,
     LimitExceededError,
     ManualClock,
@@ -47,7 +50,12 @@ from rrag_storage import (
     StorageError,
     SyncStorage,
     SyncTransaction,
+    SyncTypedTransaction,
+    SyncTypedView,
     Transaction,
+    TypedEntry,
+    TypedTransaction,
+    TypedView,
     UnsupportedOperationError,
     UnsupportedTypeError,
     connect,
@@ -189,6 +197,9 @@ async def every_operation(s: Storage) -> None:
     assert_type(s.url, str)
     assert_type(s.closed, bool)
     assert_type(await s.open(), Storage)
+    assert_type(s.typed(User), TypedView[User])
+    assert_type(await s.to_pandas(namespace="users", limit=5), pd.DataFrame)
+    assert_type(await s.to_pandas(MemoryQuery(prefix="a")), pd.DataFrame)
 
     ttl: Ttl = timedelta(hours=1)
     values: list[Value] = [
@@ -314,6 +325,70 @@ async def every_step(tx: Transaction) -> None:
     assert_type(await tx.increment("n", 2), int)
 
 
+@dataclass
+class User:
+    name: str
+
+
+async def every_typed_call(s: Storage) -> None:
+    view = s.typed(User)
+    ada = User("Ada")
+    assert_type(view, TypedView[User])
+    assert_type(view.model, type[User])
+    assert_type(view.storage, Storage)
+    assert_type(view.sync, SyncTypedView[User])
+    assert_type(await view.set("k", ada, ttl=60), None)
+    assert_type(await view.get("k"), "User | None")
+    assert_type(await view.get("k", 0, refresh_ttl=60), "User | int")
+    assert_type(await view.get_entry("k"), "TypedEntry[User] | None")
+    assert_type(await view.get_entries(["k"]), "list[TypedEntry[User] | None]")
+    assert_type(await view.pop("k"), "User | None")
+    assert_type(await view.pop("k", 0), "User | int")
+    assert_type(await view.mset({"k": ada}), None)
+    assert_type(await view.mget(["k"]), "list[User | None]")
+    assert_type(await view.mget(["k"], 0), "list[User | int]")
+    assert_type(await view.set_if_absent("k", ada), bool)
+    assert_type(await view.compare_and_set("k", ada, 1), bool)
+    async for key, user in view.items(namespace="users"):
+        print(key, user.name)
+    async for entry in view.entries(limit=1):
+        assert_type(entry.value, User)
+    assert_type(view.namespace("users"), TypedView[User])
+    async with view.transaction() as tx:
+        await every_typed_step(tx)
+    assert_type(await view.transact(every_typed_step), None)
+    assert_type(s.typed(Document), TypedView[Document])
+
+
+async def every_typed_step(tx: TypedTransaction[User]) -> None:
+    assert_type(await tx.get("k"), "User | None")
+    assert_type(await tx.mget(["k"], 0), "list[User | int]")
+    assert_type(await tx.set("k", User("Ada")), None)
+    assert_type(tx.transaction, Transaction)
+
+
+def every_blocking_typed_call(s: SyncStorage) -> None:
+    view = s.typed(User)
+    assert_type(view, SyncTypedView[User])
+    assert_type(view.get("k"), "User | None")
+    assert_type(view.pop("k", 0), "User | int")
+    assert_type(view.mget(["k"], 0), "list[User | int]")
+    for key, user in view.items():
+        print(key, user.name)
+
+    def rename(tx: SyncTypedTransaction[User]) -> str:
+        tx.set("k", User("Bob"))
+        return "Bob"
+
+    assert_type(view.transact(rename), str)
+    assert_type(view.storage, SyncStorage)
+
+
+def every_typed_entry(entry: TypedEntry[User]) -> None:
+    assert_type(entry.value, User)
+    assert_type(entry.expires_at, "datetime | None")
+
+
 async def as_coroutines(s: Storage) -> None:
     operation: Operation[bool] = s.exists("k")
     assert_type(await asyncio.create_task(operation), bool)
@@ -362,6 +437,8 @@ def every_blocking_call(s: SyncStorage) -> None:
     assert_type(s.stats(), MemoryStats)
     assert_type(s.namespace("users"), SyncStorage)
     s.open()
+    assert_type(s.typed(User), SyncTypedView[User])
+    assert_type(s.to_pandas(namespace="users"), pd.DataFrame)
     with s as same:
         assert_type(same, SyncStorage)
     assert_type(s.close(), None)
@@ -408,10 +485,11 @@ def every_error() -> list[StorageError]:
     except StorageError as error:
         assert_type(error.key, "str | None")
         assert_type(error.retryable, bool)
-    value_errors: list[ValueError] = [InvalidKeyError(), ConfigurationError()]
+    value_errors: list[ValueError] = [InvalidKeyError(), InvalidValueError(), ConfigurationError()]
     type_errors: list[TypeError] = [UnsupportedTypeError()]
     connection_errors: list[ConnectionError] = [BackendUnavailableError()]
     timeout_errors: list[TimeoutError] = [OperationTimeoutError()]
+    print(InvalidValueError().stored)
     print(value_errors, type_errors, connection_errors, timeout_errors)
     assert_type(PartialWriteError().written, "list[str]")
     return [

@@ -127,18 +127,25 @@ impl InMemoryEngine {
             Ok(found)
         })?;
         let figure = |number: i64| u64::try_from(number).unwrap_or(0);
-        #[expect(clippy::cast_precision_loss, reason = "figures for people")]
-        let extra = vec![
-            ("evicted", self.totals.evicted.load(Ordering::Relaxed) as f64),
-            ("expired", self.totals.expired.load(Ordering::Relaxed) as f64),
-        ];
-        Ok(EngineStats { keys: figure(keys), bytes: figure(bytes), extra })
+        Ok(EngineStats { keys: figure(keys), bytes: figure(bytes), extra: Vec::new() })
     }
 }
 
 impl Engine for InMemoryEngine {
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    fn is_local(&self) -> bool {
+        true
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "figures for people")]
+    fn activity(&self) -> Vec<(&'static str, f64)> {
+        vec![
+            ("evictions", self.totals.evicted.load(Ordering::Relaxed) as f64),
+            ("expiries", self.totals.expired.load(Ordering::Relaxed) as f64),
+        ]
     }
 
     fn location(&self) -> String {
@@ -178,7 +185,15 @@ impl Engine for InMemoryEngine {
     }
 
     fn remove_range(&self, range: KeyRange) -> Answer<Result<u64>> {
-        Answer::ready(self.list(|locked| Ok(locked.shards_mut().map(|shard| shard.remove_range(&range) as u64).sum())))
+        let removed = self.list(|locked| {
+            let before = locked.size().bytes;
+            let count = locked.shards_mut().map(|shard| shard.remove_range(&range) as u64).sum();
+            Ok((count, before - locked.size().bytes))
+        });
+        Answer::ready(removed.map(|(count, freed)| {
+            heap::give_back(freed);
+            count
+        }))
     }
 
     fn namespaces(&self, range: KeyRange, skip: usize, max_depth: Option<usize>) -> Answer<Result<Vec<String>>> {

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::InMemoryEngine;
+use super::heap;
 use super::locked::Locked;
 use super::shard::Shard;
 use crate::janitor::{self, Purge};
@@ -33,11 +34,14 @@ impl Purge for InMemoryEngine {
         self.expected.store(i64::MAX, Ordering::Relaxed);
         let mut left = PURGE_VISIT;
         let mut next: Option<i64> = None;
+        let mut freed_bytes = 0;
         for at in 0..self.shards.len() {
             loop {
                 let Ok(mut locked) = Locked::new(self, 1 << at) else { return None };
                 let slice = left.min(PURGE_SLICE);
+                let before = locked.size().bytes;
                 let freed = locked.free_expired(slice);
+                freed_bytes += before - locked.size().bytes;
                 left -= freed;
                 if freed < slice || left == 0 {
                     if freed > 0 {
@@ -49,6 +53,7 @@ impl Purge for InMemoryEngine {
                 }
             }
         }
+        heap::give_back(freed_bytes);
         let next = next?;
         self.expected.fetch_min(next, Ordering::Relaxed);
         Some(self.until(next))

@@ -222,6 +222,11 @@ impl Engine for ObjectEngine {
         self.target.location()
     }
 
+    fn activity(&self) -> Vec<(&'static str, f64)> {
+        let _gate = fork::enter();
+        self.store().map(|store| vec![store.dead.activity.expiries()]).unwrap_or_default()
+    }
+
     fn may_block(&self) -> bool {
         false
     }

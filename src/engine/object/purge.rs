@@ -22,7 +22,7 @@ use super::backing::{Backing, Condition, Outcome, Tag};
 use super::record::{State, is_immortal};
 use super::scan::Walk;
 use super::store::Store;
-use crate::engine::KeyRange;
+use crate::engine::{Activity, KeyRange};
 use crate::janitor::{self, Purge};
 use crate::sync::lock;
 
@@ -45,6 +45,7 @@ pub(super) struct Dead {
     local: bool,
     state: Mutex<Known>,
     running: AtomicBool,
+    pub(super) activity: Activity,
 }
 
 struct Known {
@@ -63,7 +64,7 @@ impl Dead {
         let every = if local { LOOK_EVERY_LOCAL } else { LOOK_EVERY };
         let look_at = Instant::now() + every.mul_f64(0.5 + fastrand::f64() / 2.0);
         let known = Known { due: BTreeSet::new(), graves: HashMap::new(), look_at, resume: Vec::new() };
-        Self { owner, local, state: Mutex::new(known), running: AtomicBool::new(false) }
+        Self { owner, local, state: Mutex::new(known), running: AtomicBool::new(false), activity: Activity::default() }
     }
 
     /// Has the store looked through, in time.
@@ -153,7 +154,9 @@ impl Store {
         let found = self.backing.head(name, until).await?;
         let Some(dead) = found.filter(|found| !found.head.is_live(self.clock.now_ms())) else { return Ok(()) };
         if self.backing.deletes_conditionally() {
-            return self.backing.delete(name, Some(&dead.tag), until).await.map(|_| ());
+            let gone = self.backing.delete(name, Some(&dead.tag), until).await?;
+            self.dead.activity.freed(u64::from(gone));
+            return Ok(());
         }
         let mut known = lock(&self.dead.state);
         if known.graves.get(name).is_none_or(|(tag, _)| *tag != dead.tag) && known.graves.len() < MAX_KNOWN {
@@ -170,7 +173,9 @@ impl Store {
             return Ok(());
         }
         let until = Instant::now() + REMOVAL;
-        timeout(REMOVAL, bucket.delete_once(name, until)).await.unwrap_or(Ok(()))
+        timeout(REMOVAL, bucket.delete_once(name, until)).await.unwrap_or(Ok(()))?;
+        self.dead.activity.freed(1);
+        Ok(())
     }
 
     /// Looks through a part of the store.

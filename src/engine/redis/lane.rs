@@ -21,6 +21,7 @@ use super::connection::{Connection, Connector};
 use super::direct::{Attended, Begun, DIRECT, Direct, Watch};
 use super::errors::{Fault, of_answer, words};
 use super::request::Request;
+use crate::engine::Activity;
 use crate::error::{Error, Result};
 use crate::sync::lock;
 
@@ -43,6 +44,7 @@ pub(super) struct Lane {
     /// The first of the slots of its fenced writes.
     slots: usize,
     pub(super) queue: Mutex<Queue>,
+    activity: Arc<Activity>,
     /// Wakes the task that attends to an idle connection.
     pub(super) wake: Notify,
     connection: tokio::sync::Mutex<Held>,
@@ -88,9 +90,15 @@ enum Next {
 }
 
 impl Lane {
-    pub(super) fn new(connector: Arc<Connector>, runtime: Handle, within: Duration, number: usize) -> Arc<Self> {
+    pub(super) fn new(
+        connector: Arc<Connector>,
+        runtime: Handle,
+        within: Duration,
+        number: usize,
+        activity: Arc<Activity>,
+    ) -> Arc<Self> {
         let (queue, wake, connection) = (Mutex::default(), Notify::new(), tokio::sync::Mutex::default());
-        Arc::new(Self { connector, runtime, within, slots: number * BATCH, queue, wake, connection })
+        Arc::new(Self { connector, runtime, within, slots: number * BATCH, queue, activity, wake, connection })
     }
 
     /// Takes a request.
@@ -102,6 +110,7 @@ impl Lane {
         }
         let watched = queue.watched;
         if let Some(direct) = queue.direct.as_mut().filter(|_| request.weight <= DIRECT) {
+            self.activity.batch(1);
             if !direct.begin(request, self.slots) || !watched {
                 self.wake.notify_one();
             }
@@ -161,6 +170,7 @@ impl Lane {
         queue.direct = None;
         queue.running = count > 0;
         if count > 0 {
+            self.activity.batch(count);
             return Next::Serve(queue.waiting.drain(..count).collect());
         }
         if queue.retired {

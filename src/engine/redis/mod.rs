@@ -158,6 +158,10 @@ impl Engine for RedisEngine {
         self.target.location()
     }
 
+    fn activity(&self) -> Vec<(&'static str, f64)> {
+        self.store().map(|store| store.activity.figures(store.waiting())).unwrap_or_default()
+    }
+
     fn may_block(&self) -> bool {
         false
     }

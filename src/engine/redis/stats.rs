@@ -95,10 +95,13 @@ impl Store {
             let Value::Array(figures) = self.list(&scripts::COUNT, names, rest).await? else {
                 return Err(unexpected("a count"));
             };
+            if let Some(Value::Int(freed)) = figures.get(1) {
+                self.activity.freed(freed.unsigned_abs());
+            }
             match figures.as_slice() {
-                [Value::Int(1)] => {}
-                [Value::Int(2)] => self.verify(names, range).await?,
-                [Value::Int(0), Value::Int(count), Value::Int(measured), Value::Int(bytes)] => {
+                [Value::Int(1), _] => {}
+                [Value::Int(2), _] => self.verify(names, range).await?,
+                [Value::Int(0), _, Value::Int(count), Value::Int(measured), Value::Int(bytes)] => {
                     let (count, measured) = (count.unsigned_abs(), measured.unsigned_abs());
                     return Ok(Size { names: Arc::clone(names), count, measured, bytes: bytes.unsigned_abs() });
                 }
@@ -242,6 +245,9 @@ impl Store {
             while let Ok(Value::Array(said)) =
                 self.list(&scripts::PURGE, &names, vec![PURGE.to_string().into_bytes()]).await
             {
+                if let Some(Value::Int(freed)) = said.get(2) {
+                    self.activity.freed(u64::try_from(*freed).unwrap_or(0));
+                }
                 if matches!(said.first(), Some(Value::Int(1))) {
                     continue;
                 }

@@ -21,7 +21,7 @@ use super::update::Pending;
 use super::url::Target;
 use crate::answer::Answer;
 use crate::clock::Clock;
-use crate::engine::{Meta, Record};
+use crate::engine::{Activity, Meta, Record};
 use crate::error::Result;
 use crate::janitor::{self, Purge};
 use crate::key::Key;
@@ -38,6 +38,7 @@ pub(super) struct Store {
     pub(super) within: Duration,
     pub(super) updates: Mutex<HashMap<Vec<Key>, Vec<Pending>>>,
     owner: Weak<dyn Purge>,
+    pub(super) activity: Arc<Activity>,
     /// The first for small requests, the others for large ones.
     lanes: Vec<Arc<Lane>>,
     next: AtomicUsize,
@@ -57,10 +58,12 @@ impl Store {
         scripts::prepare();
         let connector = Arc::new(Connector::new(config, target));
         let within = config.connection_timeout;
-        let lane = |number| Lane::new(Arc::clone(&connector), runtime.clone(), within, number);
+        let activity = Arc::new(Activity::default());
+        let lane = |number| Lane::new(Arc::clone(&connector), runtime.clone(), within, number, Arc::clone(&activity));
         Arc::new(Self {
             layout: Layout::new(&config.key_prefix, connector.is_clustered(), fastrand::u64(..)),
             lanes: (0..config.max_connections).map(lane).collect(),
+            activity: Arc::clone(&activity),
             updates: Mutex::default(),
             next: AtomicUsize::new(0),
             registered: Mutex::default(),
@@ -69,6 +72,12 @@ impl Store {
             within,
             owner,
         })
+    }
+
+    /// How many requests wait for others that are under way.
+    pub(super) fn waiting(&self) -> usize {
+        self.lanes.iter().map(|lane| lane.len()).sum::<usize>()
+            + lock(&self.updates).values().map(Vec::len).sum::<usize>()
     }
 
     /// Sends a request on its way; `large` ones by a connection of their own, where there are several.

@@ -18,6 +18,7 @@ use super::reads::Read;
 use super::url::Target;
 use super::writes::Work;
 use crate::clock::Clock;
+use crate::engine::Activity;
 use crate::error::{Error, Result};
 
 /// Tasks that may be under way at the same time; no limit that is meant to be met.
@@ -40,6 +41,7 @@ pub(super) struct Core {
     next_due: AtomicI64,
     /// When the counters are to be tidied next, in milliseconds since the Unix epoch.
     next_tidy: AtomicI64,
+    pub(super) activity: Activity,
 }
 
 impl HasQueue<Read> for Core {
@@ -77,7 +79,13 @@ impl Core {
             tasks: Arc::new(Semaphore::new(TASKS as usize)),
             next_due: AtomicI64::new(i64::MAX),
             next_tidy,
+            activity: Activity::default(),
         }
+    }
+
+    /// How many calls wait for others that are under way.
+    pub(super) fn waiting(&self) -> usize {
+        self.reads.len() + self.writes.len()
     }
 
     /// Starts a task, for which [`Core::close`] waits.

@@ -199,6 +199,11 @@ impl Engine for SqlEngine {
         self.target.location()
     }
 
+    fn activity(&self) -> Vec<(&'static str, f64)> {
+        let _gate = fork::enter();
+        self.core().map(|core| core.activity.figures(core.waiting())).unwrap_or_default()
+    }
+
     fn may_block(&self) -> bool {
         false
     }

@@ -98,6 +98,7 @@ impl Ask for PurgeSome {
             run_all(connection, table.remove(&keys)).await?;
         }
         changes.commit(connection, table, slot).await?;
+        core.activity.freed(keys.len() as u64);
         let text = format!(r#"SELECT MIN("expires_at") FROM {t} WHERE "expires_at" > ?"#);
         let next = connection.row(table.statement(&text, vec![Arg::Int(now)])).await?.maybe(0)?;
         Ok((keys.len() >= PURGE_ROWS, next))

@@ -84,6 +84,13 @@ impl<J: Job> Default for Queue<J> {
     }
 }
 
+impl<J: Job> Queue<J> {
+    /// How many calls wait.
+    pub(super) fn len(&self) -> usize {
+        lock(&self.0).waiting.len()
+    }
+}
+
 /// A place in [`Core`] for the queue of a kind of calls.
 pub(super) trait HasQueue<J: Job> {
     fn queue(&self) -> &Queue<J>;
@@ -171,6 +178,7 @@ where
             }
             state.busy.extend(self.keys.iter().cloned());
         }
+        self.core.activity.batch(jobs.len());
         Some((jobs, ways))
     }
 }

@@ -26,6 +26,20 @@ impl Engine for SqliteEngine {
         self.config.path != SqlitePath::Memory
     }
 
+    fn is_local(&self) -> bool {
+        true
+    }
+
+    fn activity(&self) -> Vec<(&'static str, f64)> {
+        let figures = self.here(|place| {
+            Some(Ok(match place {
+                Place::File(core) => core.activity.figures(core.tasks.len() + core.queries.len()),
+                Place::Memory(memory) => memory.activity.figures(0),
+            }))
+        });
+        figures.and_then(Result::ok).unwrap_or_default()
+    }
+
     fn announced(&self) -> Option<&Announced> {
         // Without a flush to wait for, a commit costs less than a wait for company.
         let flushes = self.config.path != SqlitePath::Memory && self.config.synchronous == Synchronous::Full;

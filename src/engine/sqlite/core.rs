@@ -19,7 +19,7 @@ use super::slot::Slot;
 use super::statements::{Small, Sql, read_small};
 use super::{readers, writer};
 use crate::clock::Clock;
-use crate::engine::{Announced, Meta, Record};
+use crate::engine::{Activity, Announced, Meta, Record};
 use crate::error::{Error, Result};
 use crate::janitor::{self, Purge};
 use crate::key::Key;
@@ -65,6 +65,7 @@ pub(super) struct Core {
     purging: AtomicBool,
     /// How many batches the last transaction committed.
     pub(super) last_group: AtomicUsize,
+    pub(super) activity: Activity,
 }
 
 #[derive(Default)]
@@ -119,6 +120,7 @@ impl Core {
             due: AtomicI64::new(i64::MAX),
             purging: AtomicBool::new(false),
             last_group: AtomicUsize::new(0),
+            activity: Activity::default(),
         });
         let thread = Arc::clone(&core);
         if let Err(error) = spawn("rrag-sqlite-writer", move || writer::run(&thread)) {

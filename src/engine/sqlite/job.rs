@@ -48,8 +48,8 @@ pub(super) enum Done {
     Updated(Vec<Updated>),
     Removed(u64),
     Attribute(Option<Vec<u8>>),
-    /// When the next record expires.
-    Purged(Option<i64>),
+    /// How many records went, and when the next one expires.
+    Purged(u64, Option<i64>),
 }
 
 /// Hears of a key that was changed, and has a way to the record that is there now.
@@ -67,7 +67,10 @@ impl Task {
             Self::Attribute(name, proposed, _) => {
                 Done::Attribute(attributes::attribute(connection, sql, name, proposed.as_deref())?)
             }
-            Self::Purge => Done::Purged(statements::purge(connection, sql, PURGE_ROWS, now_ms)?),
+            Self::Purge => {
+                let (freed, next) = statements::purge(connection, sql, PURGE_ROWS, now_ms)?;
+                Done::Purged(freed, next)
+            }
         })
     }
 

@@ -8,7 +8,7 @@ use super::readers::in_snapshot;
 use super::slot::Slot;
 use super::statements::{Sql, read};
 use crate::clock::Clock;
-use crate::engine::Record;
+use crate::engine::{Activity, Record};
 use crate::error::{Error, Result};
 use crate::key::Key;
 
@@ -17,13 +17,14 @@ pub(super) struct Memory {
     sql: Sql,
     clock: Clock,
     place: String,
+    pub(super) activity: Activity,
 }
 
 impl Memory {
     pub(super) fn open(config: &SqliteConfig, clock: Clock) -> Result<Self> {
         let place = config.place();
         let slot = open::memory(config).map_err(|fault| fault.into_error(&place))?;
-        Ok(Self { slot, sql: Sql::new(&config.table), clock, place })
+        Ok(Self { slot, sql: Sql::new(&config.table), clock, place, activity: Activity::default() })
     }
 
     /// Runs a job in the calling thread, in the fork gate. Gives back how to answer, for when the gate is left; and
@@ -65,6 +66,7 @@ impl Memory {
     }
 
     fn write(&self, task: &Task) -> Result<Done> {
+        self.activity.batch(1);
         let guard = self.slot.lock();
         let connection = guard.as_ref().ok_or_else(gone)?;
         let work = || -> Outcome<Done> {
@@ -87,7 +89,10 @@ impl Memory {
     /// Deletes some of what has expired; when the next record expires.
     pub(super) fn purge(&self) -> Option<i64> {
         match self.write(&Task::Purge) {
-            Ok(Done::Purged(next)) => next,
+            Ok(Done::Purged(freed, next)) => {
+                self.activity.freed(freed);
+                next
+            }
             _ => None,
         }
     }

@@ -122,12 +122,7 @@ fn with_figures(core: &Core, mut stats: EngineStats, query: &Query) -> EngineSta
     {
         stats.bytes += log;
     }
-    stats.extra.extend([
-        ("file_bytes", core.target.file_bytes() as f64),
-        ("wal_bytes", log as f64),
-        ("queue_depth", core.tasks.len() as f64),
-        ("last_batch", core.last_group.load(std::sync::atomic::Ordering::Relaxed) as f64),
-    ]);
+    stats.extra.extend([("file_bytes", core.target.file_bytes() as f64), ("wal_bytes", log as f64)]);
     stats
 }
 

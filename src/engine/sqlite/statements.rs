@@ -277,8 +277,10 @@ pub(super) fn remove_range(connection: &Connection, sql: &Sql, range: &KeyRange,
     Ok((all as u64).saturating_sub(due.unsigned_abs()))
 }
 
-/// Deletes at most `limit` records that have expired; when the next one does, in milliseconds since the Unix epoch.
-pub(super) fn purge(connection: &Connection, sql: &Sql, limit: i64, now_ms: i64) -> Outcome<Option<i64>> {
-    connection.prepare_cached(&sql.delete_due)?.execute((now_ms, limit))?;
-    Ok(connection.prepare_cached(&sql.next_due)?.query_row([], |row| row.get(0))?)
+/// Deletes at most `limit` records that have expired; how many, and when the next one does, in milliseconds since the Unix
+/// epoch.
+pub(super) fn purge(connection: &Connection, sql: &Sql, limit: i64, now_ms: i64) -> Outcome<(u64, Option<i64>)> {
+    let freed = connection.prepare_cached(&sql.delete_due)?.execute((now_ms, limit))?;
+    let next = connection.prepare_cached(&sql.next_due)?.query_row([], |row| row.get(0))?;
+    Ok((freed as u64, next))
 }

@@ -139,10 +139,12 @@ impl Writer<'_> {
 
     fn answer(&mut self, group: Vec<Timed<Task>>, done: Vec<Outcome<Done>>) {
         self.core.last_group.store(group.len(), Ordering::Relaxed);
+        self.core.activity.batch(group.len());
         for (task, done) in group.into_iter().zip(done) {
             let expiry = done.as_ref().ok().and_then(|done| task.job.expiry(done));
             match &done {
-                Ok(Done::Purged(next)) => {
+                Ok(Done::Purged(freed, next)) => {
+                    self.core.activity.freed(*freed);
                     self.core.purged(*next);
                     self.shrink = true;
                 }

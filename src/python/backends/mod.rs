@@ -16,6 +16,7 @@ use super::time::PyManualClock;
 use crate::clock::Clock;
 use crate::connect::{Scheme, masked, scheme_of};
 use crate::error::Error;
+use crate::meter::Call;
 
 pub(super) use database::{PyDatabaseConfig, PyDatabaseStorage};
 pub(super) use in_memory::{PyInMemoryConfig, PyInMemoryStorage};
@@ -97,7 +98,7 @@ fn connected(class: &Bound<'_, PyType>, url: &str, options: Option<&Bound<'_, Py
     match class.call((url,), options) {
         Ok(storage) => Ok(PyStorage::open(&storage.cast_into::<PyStorage>()?)),
         Err(error) if error.is_instance_of::<PyTypeError>(class.py()) => Err(error),
-        Err(error) => Ok(Operation::refused("Storage", "connect", error)),
+        Err(error) => Ok(Operation::refused("Storage", Call::Connect, error)),
     }
 }
 

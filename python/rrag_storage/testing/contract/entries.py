@@ -207,6 +207,30 @@ class Entries(Contract):
         await grown_to(full + 1_500_000)
 
     @asynchronous
+    async def test_figures_of_the_calls(self, storage: Storage) -> None:
+        before = (await storage.stats()).extra
+        await self.fill(storage, {"a": 1, "b": 2})
+        assert [await storage.get("a"), await storage.get("none"), await storage.get("none", 5)] == [1, None, 5]
+        assert await storage.mget(["a", "none", "b"]) == [1, None, 2]
+        assert await storage.get_value("b") is not None
+        assert await storage.get_entry("none") is None
+        assert [entry is None for entry in await storage.get_entries(["a", "none"])] == [False, True]
+        assert [await storage.pop("b"), await storage.pop("b")] == [2, None]
+        await storage.set("text", "x")
+        with pytest.raises(TypeError):
+            await storage.increment("text")
+        after = (await storage.stats()).extra
+        grown = {name: figure - before.get(name, 0.0) for name, figure in after.items()}
+        assert (grown["hits"], grown["misses"]) == (6.0, 6.0)
+        assert (grown["get.calls"], grown["get.errors"]) == (3.0, 0.0)
+        assert (grown["increment.calls"], grown["increment.errors"]) == (1.0, 1.0)
+        assert grown["stats.calls"] == 1.0
+        quantiles = [after[f"stats.{quantile}_seconds"] for quantile in ("p50", "p90", "p99", "max")]
+        assert quantiles[0] > 0
+        assert quantiles == sorted(quantiles)
+        assert "rotate.calls" not in after
+
+    @asynchronous
     async def test_last_updated_is_when_the_figures_were_taken(self, storage: Storage, clock: ManualClock) -> None:
         before = datetime.now(timezone.utc) - TICK
         first = (await storage.stats()).last_updated

@@ -94,8 +94,9 @@ local function note(outcome)
 end
 
 -- Frees at most `most` records whose time has come, and drops what the index of expiries holds in vain. Whether more
--- may be due.
+-- may be due, and how many went, whether Redis or this freed them.
 local function purge(most)
+  local freed = 0
   local due = call('ZRANGEBYSCORE', KEYS[4], '-inf', ARGV[3], 'LIMIT', 0, most)
   for _, entry in ipairs(due) do
     local key = string.sub(entry, 9)
@@ -104,14 +105,16 @@ local function purge(most)
     if not record then
       leave(key)
       call('ZREM', KEYS[3], entry)
+      freed = freed + 1
     elseif created(record) ~= string.sub(entry, 1, 8) then
       call('ZREM', KEYS[3], entry)
     elseif expired(record) then
       call('DEL', names .. key)
       unlist(key, record)
+      freed = freed + 1
     elseif expiry(record) ~= NEVER then
       call('ZADD', KEYS[4], string.format('%.0f', millis(expiry(record))), entry)
     end
   end
-  return #due == most
+  return #due == most, freed
 end
