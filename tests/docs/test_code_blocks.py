@@ -82,7 +82,7 @@ def test_no_python_hides_in_a_page(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_what_a_page_installs_exists(page: Path) -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    named = re.findall(r"rrag-storage\[([^\]]+)\]", page.read_text(encoding="utf-8"))
+    named = re.findall(r"(?:rrag-storage|'\.)\[([^\]]+)\]", page.read_text(encoding="utf-8"))
     assert {extra.strip() for names in named for extra in names.split(",")} <= {*extras, "…"}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import inspect
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -382,6 +383,21 @@ def test_no_call_is_missing(storage: Storage, whole: type) -> None:
             parameters = list(inspect.signature(getattr(whole, name)).parameters)
             own = list(inspect.signature(getattr(observed, name)).parameters)
             assert own == parameters or own[-1] == "filters", name
+
+
+@dataclass
+class User:
+    name: str
+
+
+async def test_typed_views_and_frames_are_observed(seen: Observatory, storage: Storage) -> None:
+    users = storage.namespace("users").typed(User)
+    await users.set("1", User("Ada"))
+    assert users.sync.get("1") == User("Ada")
+    assert len(await storage.to_pandas()) == len(storage.sync.to_pandas()) == 1
+    assert [span.name for span in seen.spans()][-2:] == ["entries", "entries"]
+    calls = {point.attributes["db.operation.name"] for point in seen.points(DB_CLIENT_OPERATION_DURATION)}
+    assert {"set", "get", "entries"} <= calls
 
 
 async def test_it_is_copied_as_the_storage_itself(storage: Storage) -> None:

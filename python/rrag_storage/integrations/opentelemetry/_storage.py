@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from ..._pandas import to_pandas
 from ..._rotate import rotate
 from ..._transact import transact
+from ..._typed import typed
 from ...sync import SyncStorage
 from ._entries import ObservedEntries
 from ._operation import ObservedOperation
@@ -17,10 +18,12 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from types import TracebackType
 
+    import pandas as pd
     from typing_extensions import Self
 
     from ..._native import MemoryEntry, MemoryQuery, MemoryStats, MemoryValue, Operation, Storage
     from ..._rotate import RotateProgress
+    from ..._typed import TypedView
     from ._telemetry import Telemetry
 
     Seconds = int | float | timedelta
@@ -100,8 +103,8 @@ class InstrumentedStorage:
         view = self.__wrapped__.namespace(name)
         return InstrumentedStorage(view, self._telemetry.of_view(name))
 
-    def typed(self, model: type) -> Any:
-        return import_module("rrag_storage._typed").typed(self, model)
+    def typed(self, model: type[_T]) -> TypedView[_T]:
+        return typed(cast("Storage", self), model)
 
     # One key.
 
@@ -189,8 +192,8 @@ class InstrumentedStorage:
         operation = self.__wrapped__.clear(namespace, prefix=prefix)
         return self._observe("clear", operation, namespace=namespace, prefix=prefix)
 
-    def to_pandas(self, query: MemoryQuery | None = None, **filters: Any) -> Any:
-        return import_module("rrag_storage._pandas").to_pandas(self, query, **filters)
+    def to_pandas(self, query: MemoryQuery | None = None, **filters: Any) -> Coroutine[Any, Any, pd.DataFrame]:
+        return to_pandas(cast("Storage", self), query, **filters)
 
     # Transactions and the rest.
 
