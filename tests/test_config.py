@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -471,3 +471,12 @@ def test_the_version_is_the_distributions() -> None:
     assert isinstance(rrag_storage.__version__, str)
     assert rrag_storage.__version__[0].isdigit()
     assert set(rrag_storage.__all__) <= set(dir(rrag_storage))
+
+
+def test_a_manual_clock_starts_when_it_is_told_to() -> None:
+    for millis in range(0, 1_000, 7):
+        start = datetime(2024, 2, 29, 12, 0, 0, millis * 1_000, tzinfo=timezone.utc)
+        clock = ManualClock(start)
+        assert clock.now() == start
+        clock.advance(timedelta(days=3650, microseconds=1))
+        assert clock.now() == start + timedelta(days=3650, microseconds=1)

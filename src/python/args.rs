@@ -7,7 +7,7 @@ use num_bigint::BigInt;
 use pyo3::Borrowed;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDelta, PyDict, PyFloat, PyInt, PyMapping, PyString, PyTuple};
+use pyo3::types::{PyBool, PyDelta, PyDeltaAccess, PyDict, PyFloat, PyInt, PyMapping, PyString, PyTuple};
 
 use super::convert;
 use super::value::PyMemoryValue;
@@ -118,6 +118,12 @@ pub(super) fn timeout(what: &str, object: &Bound<'_, PyAny>) -> PyResult<Duratio
 
 /// Nanoseconds, of any sign: how far a test moves its clock.
 pub(super) fn nanos(what: &str, object: &Bound<'_, PyAny>) -> PyResult<i64> {
+    if let Ok(delta) = object.cast::<PyDelta>() {
+        // Not by way of a float, whose nanoseconds are none since 1970.
+        let seconds = i64::from(delta.get_days()) * 86_400 + i64::from(delta.get_seconds());
+        let micros = seconds * 1_000_000 + i64::from(delta.get_microseconds());
+        return micros.checked_mul(1_000).ok_or_else(|| PyValueError::new_err(format!("{what} is out of range")));
+    }
     let nanos = seconds(what, object)? * 1e9;
     #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)] // Bounded by the check.
     if nanos.abs() < i64::MAX as f64 {

@@ -222,8 +222,17 @@ def fill(storage: Storage, count: int) -> None:
         storage.sync.mset(entries, ttl=500_000 + start if start % 25_000 == 0 else None)
 
 
-def copying(*arguments: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "rrag_storage.cli", "copy", *arguments, "--json"]
+# A process begins with the peak of the one that it was forked from, which is this one's, unless another comes in between.
+MEASURE = """
+import resource, subprocess, sys
+code = subprocess.call(sys.argv[1:])
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr)
+sys.exit(code)
+"""
+
+
+def copying(*arguments: str, more: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
+    command = [sys.executable, *more, "-m", "rrag_storage.cli", "copy", *arguments, "--json"]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
@@ -246,17 +255,11 @@ def killed_half_way(arguments: tuple[str, ...], target: Where, count: int) -> No
 def finished(arguments: tuple[str, ...]) -> dict[str, Any]:
     """Runs a copy to its end, in bounded memory."""
     began = time.monotonic()
-    process = copying(*arguments)
-    assert process.stdout is not None
-    assert process.stderr is not None
-    said, complaints = process.stdout.read(), process.stderr.read()
-    process.stdout.close()
-    process.stderr.close()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert (process.returncode, complaints) == (0, b"")
-    print(f"{said.decode().strip()} {time.monotonic() - began:.1f} s, {usage.ru_maxrss // 1024} MiB")
-    assert usage.ru_maxrss < MOST_MEMORY
+    process = copying(*arguments, more=("-c", MEASURE, sys.executable))
+    said, peak = process.communicate()
+    assert process.returncode == 0, peak.decode()
+    print(f"{said.decode().strip()} {time.monotonic() - began:.1f} s, {int(peak) // 1024} MiB")
+    assert int(peak) < MOST_MEMORY
     done: dict[str, Any] = json.loads(said)
     return done
 
