@@ -64,6 +64,10 @@ GOOD_CALLS: dict[str, list[Call]] = {
         call("compare_and_set", [1, 3], False, 3, 9),
         call("get", None, 2, 10, 11),
     ],
+    "the same written and deleted twice": [
+        *(call("set", 1, None, 1, 9) for _ in range(2)),
+        *(call("delete", None, True, 1, 9) for _ in range(2)),
+    ],
     "increments, one of them unknown": [
         call("increment", 1, 1, 1, 2),
         call("increment", 1, None, 3, None),

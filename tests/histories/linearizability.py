@@ -87,11 +87,16 @@ def check(calls: Iterable[Call]) -> list[Violation]:
     Raises:
         UndecidedError: There is no verdict on a key.
     """
+    found = (check_key(each) for each in by_key(calls).values())
+    return [violation for violation in found if violation is not None]
+
+
+def by_key(calls: Iterable[Call]) -> dict[str, list[Call]]:
+    """The calls on each key."""
     keys: defaultdict[str, list[Call]] = defaultdict(list)
     for call in calls:
         keys[call.key].append(call)
-    found = (check_key(each) for each in keys.values())
-    return [violation for violation in found if violation is not None]
+    return keys
 
 
 def check_key(calls: Iterable[Call], start: State = None) -> Violation | None:
@@ -171,10 +176,13 @@ class _Search:
         return any(n < number and not done >> n & 1 and self.twins.get(n) == twin for n in self.pending)
 
     def with_reads(self, state: State, done: int) -> Configuration:
-        """Answers that this state gives and that don't change it are given at once: to wait is never better."""
+        """Answers that this state gives and that don't change it are given at once: to wait is never better.
+
+        Only of `set`, whose answer says nothing, it may be: it can have an effect later.
+        """
         for number in self.pending:
             call = self.calls[number]
-            if call.outcome == "ok" and not done >> number & 1:
+            if call.outcome == "ok" and call.kind != "set" and not done >> number & 1:
                 answer, new = apply(state, call.kind, call.argument)
                 if new == state and answer == call.result:
                     done |= 1 << number

@@ -7,6 +7,7 @@ anomaly. A transaction of unknown outcome counts as committed where somebody rea
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -92,10 +93,11 @@ class _Check:
             for key, values in self.reads[waiting.pop()].items():
                 for value in values:
                     writer = self.writer.get((key, value))
-                    if writer is not None and writer not in committed:
-                        if self.transactions[writer].outcome == "unknown":
-                            committed.add(writer)
-                            waiting.append(writer)
+                    if writer is None or writer in committed:
+                        continue
+                    if self.transactions[writer].outcome == "unknown":
+                        committed.add(writer)
+                        waiting.append(writer)
         return sorted(committed)
 
     def _look_inside(self, number: int) -> None:
@@ -129,6 +131,14 @@ class _Check:
         nobodys = [value for value in order if (key, value) not in self.writer]
         if nobodys:
             self._found("unwritten", f"{key} holds {nobodys}, which nobody wrote: {order}")
+        for one, other in itertools.pairwise(order):
+            writer = self.writer.get((key, one))
+            if writer is not None and writer == self.writer.get((key, other)):
+                appended = [
+                    value for step, at, value in self.transactions[writer].steps if (step, at) == ("append", key)
+                ]
+                if appended.index(one) > appended.index(other):
+                    self._found("internal", f"{key} is {order} after {self.told(writer)}")
         for number in self.committed:
             values = self.reads[number].get(key)
             if values is not None and values != order[: len(values)]:
@@ -143,7 +153,7 @@ class _Check:
                 unread[key].append(writer)
         for key, order in self.orders.items():
             writers = [self.writer.get((key, value)) for value in order]
-            for one, other in zip(writers, writers[1:], strict=False):
+            for one, other in itertools.pairwise(writers):
                 _add(graph, one, other, WW)
             # What nobody read was appended behind all that somebody did.
             for writer in unread[key]:

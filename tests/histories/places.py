@@ -1,0 +1,60 @@
+"""Where histories run: each backend's storage, with its server where it has one."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from servers import KINDS, Places
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PROCESSES = 3
+
+TIMEOUTS = (20.0, 0.5)
+"""Connection timeouts of the clients' storages in turn, in seconds: one outlasts every fault, one does not."""
+
+BACKENDS = ["memory", "sqlite", "folder", *(name.replace("-", "_") for name in KINDS)]
+"""Every backend's name."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A storage for all clients.
+
+    Attributes:
+        options: For `connect`, JSON throughout.
+        server: What can be killed.
+        shared: Whether several processes share it, and it outlives them.
+        transactions: Whether there are any.
+    """
+
+    options: dict[str, Any]
+    server: Places | None = None
+    shared: bool = True
+    transactions: bool = True
+
+    def of_process(self, number: int) -> dict[str, Any]:
+        """The options of a process's storage."""
+        if not self.shared:
+            return self.options
+        return {**self.options, "connection_timeout": TIMEOUTS[number % len(TIMEOUTS)]}
+
+
+@contextlib.contextmanager
+def place(backend: str) -> Iterator[Place]:
+    """A new one, gone afterwards."""
+    if backend == "memory":
+        yield Place({"url": "memory://", "max_keys": None, "max_memory_bytes": None}, shared=False)
+    elif backend in ("sqlite", "folder"):
+        with tempfile.TemporaryDirectory(prefix="rrag-histories-") as folder:
+            if backend == "sqlite":
+                yield Place({"url": f"sqlite:{folder}/memory.db"})
+            else:
+                yield Place({"url": f"file://{folder}"}, transactions=False)
+    else:
+        with KINDS[backend.replace("_", "-")]() as server:
+            yield Place(server.options(), server, transactions=not server.one_key_at_a_time)
