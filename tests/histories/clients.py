@@ -32,10 +32,12 @@ class Plan:
     Attributes:
         number: The round's.
         transactions: Whether the backend has transactions.
+        exact_delete: Whether `delete` of what is there is True for one caller alone.
     """
 
     number: int
     transactions: bool = True
+    exact_delete: bool = True
 
     def keys(self, sort: str, window: int) -> list[str]:
         """The keys of a sort (`register`, `counter`, `list`) that are in use together."""
@@ -202,7 +204,10 @@ class Client:
 
     async def delete(self) -> None:
         key = self._key("register")
-        await self._call("delete", key, None, self.storage.delete(key))
+        if self.plan.exact_delete:
+            await self._call("delete", key, None, self.storage.delete(key))
+        else:
+            await self._calls("remove", {key: None}, self.storage.delete(key), lambda _: [None])
 
     async def pop(self) -> None:
         key = self._key("register")

@@ -8,7 +8,7 @@ don't depend on each other, so each is checked by itself.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,10 @@ MOST = 200_000
 """Configurations looked at for one answer, after which the check gives up."""
 
 
+TOLD = 40
+"""How many earlier calls a violation shows."""
+
+
 class UndecidedError(Exception):
     """Too many calls of unknown outcome for a verdict."""
 
@@ -38,15 +42,19 @@ class Violation:
         call: The first call, by the time of its answer, that can't be explained.
         possible: What the key could have held just before that answer.
         around: The calls under way at that moment.
+        before: The calls whose answers came last before it.
     """
 
     call: Call
     possible: list[State]
     around: list[Call]
+    before: list[Call]
 
     def __str__(self) -> str:
         lines = [f"{self.call.key} is not linearizable: {_told(self.call)}, where it could hold {self.possible}"]
-        return "\n".join([*lines, *(f"  meanwhile {_told(call)}" for call in self.around)])
+        lines += [f"  before    {_told(call)}" for call in self.before]
+        lines += [f"  meanwhile {_told(call)}" for call in self.around]
+        return "\n".join(lines)
 
 
 def _told(call: Call) -> str:
@@ -58,7 +66,7 @@ def apply(state: State, kind: str, argument: Any) -> tuple[Any, State]:
     """What an operation answers where the key holds `state`, and what the key holds after it.
 
     `compare_and_set` takes the value that was read with the version, and the new one: as no value is written twice, the
-    version stands exactly as long as the value.
+    version stands exactly as long as the value. `remove` is a `delete` whose answer says nothing.
     """
     if kind == "get":
         return state, state
@@ -68,6 +76,8 @@ def apply(state: State, kind: str, argument: Any) -> tuple[Any, State]:
         return None, argument
     if kind == "delete":
         return state is not None, None
+    if kind == "remove":
+        return None, None
     if kind == "pop":
         return state, None
     if kind == "set_if_absent":
@@ -127,6 +137,7 @@ class _Search:
         # Of a beginning and an end at the same moment the beginning comes first: the calls overlap.
         events = [(call.began, 0, number) for number, call in enumerate(self.calls)]
         events += [(call.ended, 1, n) for n, call in enumerate(self.calls) if call.outcome == "ok" and call.ended]
+        answered: deque[Call] = deque(maxlen=TOLD)
         for _, ends, number in sorted(events):
             if not ends:
                 self.pending.append(number)
@@ -134,7 +145,9 @@ class _Search:
             found = self.explained(number)
             if not found:
                 possible = sorted({state for state, _ in self.configurations}, key=repr)
-                return Violation(self.calls[number], possible, [self.calls[n] for n in self.pending if n != number])
+                around = [self.calls[n] for n in self.pending if n != number]
+                return Violation(self.calls[number], possible, around, list(answered))
+            answered.append(self.calls[number])
             self.pending.remove(number)
             self.configurations = self.fewest({(state, done & ~(1 << number)) for state, done in found})
         return None
@@ -178,11 +191,11 @@ class _Search:
     def with_reads(self, state: State, done: int) -> Configuration:
         """Answers that this state gives and that don't change it are given at once: to wait is never better.
 
-        Only of `set`, whose answer says nothing, it may be: it can have an effect later.
+        Only of what always answers the same it may be: it can have an effect later.
         """
         for number in self.pending:
             call = self.calls[number]
-            if call.outcome == "ok" and call.kind != "set" and not done >> number & 1:
+            if call.outcome == "ok" and call.kind not in ("set", "remove") and not done >> number & 1:
                 answer, new = apply(state, call.kind, call.argument)
                 if new == state and answer == call.result:
                     done |= 1 << number

@@ -30,12 +30,14 @@ class Place:
         server: What can be killed.
         shared: Whether several processes share it, and it outlives them.
         transactions: Whether there are any.
+        exact_delete: Whether of several that `delete` a key one is told that it was there.
     """
 
     options: dict[str, Any]
     server: Places | None = None
     shared: bool = True
     transactions: bool = True
+    exact_delete: bool = True
 
     def of_process(self, number: int) -> dict[str, Any]:
         """The options of a process's storage."""
@@ -57,4 +59,6 @@ def place(backend: str) -> Iterator[Place]:
                 yield Place({"url": f"file://{folder}"}, transactions=False)
     else:
         with KINDS[backend.replace("_", "-")]() as server:
-            yield Place(server.options(), server, transactions=not server.one_key_at_a_time)
+            alone = server.one_key_at_a_time
+            # An object store deletes unconditionally: docs/backends.md.
+            yield Place(server.options(), server, transactions=not alone, exact_delete=not alone)

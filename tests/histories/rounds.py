@@ -194,7 +194,7 @@ class Rounds:
         place = self.place
         self.started += 1
         options = place.of_process(self.started)
-        work = Work(self.started, str(self.folder), options, place.transactions, self.planted)
+        work = Work(self.started, str(self.folder), options, place.transactions, place.exact_delete, self.planted)
         worker = Path(__file__).with_name("worker.py")
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), asyncio.subprocess.PIPE)
         child = await asyncio.create_subprocess_exec(
@@ -231,7 +231,7 @@ class Rounds:
             file.unlink()
         began = time.thread_time()
         keys = linearizability.by_key(calls)
-        for key, of_key in keys.items():
+        for of_key in keys.values():
             try:
                 violation = linearizability.check_key(of_key)
             except linearizability.UndecidedError:

@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from rrag_storage import connect
+
 from histories.clients import Blocking, Client, Plan
 from histories.planted import PLANTED
 from histories.record import Outcome, Recorder
-from rrag_storage import connect
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -47,6 +48,7 @@ class Work:
         folder: Where the records go, `ROUND-NUMBER` for each round.
         options: Of the storage, its url included.
         transactions: As of `Plan`.
+        exact_delete: As of `Plan`.
         planted: The name of the fault that the storage has; None for the storage itself.
     """
 
@@ -54,6 +56,7 @@ class Work:
     folder: str
     options: dict[str, Any]
     transactions: bool
+    exact_delete: bool
     planted: str | None = None
 
     def json(self) -> str:
@@ -116,7 +119,7 @@ class Worker:
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> Client:
         """A client of this process."""
-        plan = Plan(number, self.work.transactions)
+        plan = Plan(number, self.work.transactions, self.work.exact_delete)
         name = f"p{self.work.number}.{name}"
         return Client(name, self.faulty(storage), recorder, self.values, plan, self.count, pause)
 
