@@ -149,10 +149,9 @@ class Rounds:
             try:
                 for _ in range(PROCESSES if self.place.shared else 1):
                     await self._start()
-                rounds = -(-operations // CALLS)
                 check: asyncio.Future[None] | None = None
                 while self.told < operations:
-                    due = min(faults, -(-faults * (self.number + 1) // rounds))
+                    due = min(faults, -(-faults * (self.told + CALLS) // operations))
                     await self._round(min(CALLS, operations), due - self.report.faults.total())
                     if check is not None:
                         await check
