@@ -46,7 +46,7 @@ class Leaks:
         key = self.rng.choice(KEYS)
         calls: list[Callable[[], Any]] = [
             lambda: self.storage.set(key, {"text": "x" * 100, "list": [1, 2.5, None]}),
-            lambda: self.storage.set(key, b"x" * 200, ttl=60),
+            lambda: self.storage.set(key, b"x" * 200, ttl=0.5),
             lambda: self.storage.get(key),
             lambda: self.storage.get(key, self.bad),
             lambda: self.storage.get_entry(key),

@@ -8,6 +8,7 @@ that come and go, Ctrl-C in blocking calls, and an interpreter that ends with te
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import itertools
 import json
@@ -28,7 +29,7 @@ from rrag_storage.testing import asynchronous, eventually, in_threads, operation
 from support import run_script
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Generator, Iterator
+    from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator
 
 SERVERS = ["postgres", "mariadb", "redis", "redis_cluster", "s3"]
 KINDS = ["memory", "sqlite", "folder", *SERVERS]
@@ -110,7 +111,7 @@ ACTS: dict[str, Callable[[], Callable[[Any], Any]]] = {
 }
 
 
-async def interrupted(make: Callable[[], Coroutine[Any, Any, Any]], act: str) -> Iterator[int]:
+async def interrupted(make: Callable[[], Coroutine[Any, Any, Any]], act: str) -> AsyncIterator[int]:
     """Runs what `make` makes, interrupted at its first suspension, at its second, until it has none more."""
     for number in itertools.count(1):
         driven = Interrupted(make(), number, ACTS[act]())
@@ -137,7 +138,7 @@ async def test_at_every_suspension_of_every_operation(storage: Storage, act: str
 
     suspended = 0
     for operation in operations.ALL.values():
-        async for _ in interrupted(lambda operation=operation: make(operation), act):
+        async for _ in interrupted(functools.partial(make, operation), act):
             suspended += 1
             # Like a coroutine, what was interrupted is over.
             with pytest.raises(RuntimeError):
@@ -158,7 +159,7 @@ async def test_at_every_suspension_of_a_write_of_two(kind: str, storage: Storage
         if kind in ONE_KEY:
             return
         async with storage.transaction() as tx:
-            left, right = await tx.mget(PAIR)
+            left, right = await tx.mget(PAIR, 0)
             await tx.set(PAIR[0], left + 1_000)
             await asyncio.sleep(0)
             await tx.set(PAIR[1], right + 1_000)
@@ -260,7 +261,7 @@ def test_loops_closed_under_operations_by_many_threads(storage: Storage, capfd: 
             loop.close()
             for task in tasks:
                 # asyncio's own complaint about a task that was left behind is not what is tested.
-                task._log_destroy_pending = False
+                task._log_destroy_pending = False  # type: ignore[attr-defined]
             done = [task for task in tasks if task.done()]
             assert [task.exception() for task in done] == [None] * len(done)
             del tasks, calls
@@ -319,7 +320,12 @@ def test_a_blocking_call_is_interrupted(kind: str, request: pytest.FixtureReques
 
     with server.storage().sync as storage:
         storage.set("key", 1)
-        for call in (lambda: storage.get("key"), lambda: storage.increment("count"), lambda: storage.mset({"key": 1})):
+        calls: list[Callable[[], Any]] = [
+            lambda: storage.get("key"),
+            lambda: storage.increment("count"),
+            lambda: storage.mset({"key": 1}),
+        ]
+        for call in calls:
             with server.stopped():
                 thread = threading.Thread(target=interrupt)
                 thread.start()

@@ -13,6 +13,8 @@ from histories.record import Call, Outcome, Recorder, Transaction, read
 from hypothesis import given
 from hypothesis import strategies as st
 
+OUTCOMES: list[Outcome] = ["ok", "failed", "unknown"]
+
 # Calls of one key: (kind, argument, result, began, ended); no end is an unknown outcome.
 
 
@@ -257,7 +259,7 @@ def simulated_calls(rng: random.Random, many: int, counter: bool) -> list[Call]:
         argument: Any = {"set": number, "set_if_absent": number, "increment": rng.randrange(1, 3)}.get(kind)
         if kind == "compare_and_set":
             argument = [state if state is not None and rng.random() < 0.7 else -number, number]
-        outcome = rng.choices(("ok", "failed", "unknown"), (20, 1, 1))[0]
+        outcome: Outcome = rng.choices(OUTCOMES, (20, 1, 1))[0]
         result = None
         if outcome == "ok" or (outcome == "unknown" and rng.random() < 0.5):
             result, state = linearizability.apply(state, kind, argument)
@@ -354,7 +356,7 @@ def serial(order: tuple[Transaction, ...]) -> bool:
 @given(st.data())
 def test_serialisability_is_judged_as_by_brute_force(data: st.DataObject) -> None:
     numbers = itertools.count(1)
-    transactions = []
+    transactions: list[list[tuple[str, str, Any]]] = []
     orders = {key: data.draw(st.permutations(range(1, 5))) for key in "xy"}
     for _ in range(data.draw(st.integers(1, 4))):
         steps: list[tuple[str, str, Any]] = []
@@ -385,7 +387,7 @@ def test_what_serial_transactions_do_is_accepted(rng: random.Random, many: int) 
     lists: dict[str, list[int]] = {key: [] for key in "xyz"}
     history = []
     for number in range(1, many + 1):
-        outcome = rng.choices(("ok", "failed", "unknown"), (20, 2, 1))[0]
+        outcome: Outcome = rng.choices(OUTCOMES, (20, 2, 1))[0]
         happens = outcome == "ok" or (outcome == "unknown" and rng.random() < 0.5)
         now = {key: list(values) for key, values in lists.items()}
         steps: list[tuple[str, str, Any]] = []

@@ -143,14 +143,14 @@ class Client:
         """Reads every key: what the round has left."""
         for sort in ("register", "counter"):
             for key in self.plan.all(sort):
-                await self._until_done(lambda key=key: self._call("get", key, None, self.storage.get(key)))
+                await self._until_done(self._get, key)
         if self.plan.transactions:
-            await self._until_done(lambda: self._read(self.plan.all("list")))
+            await self._until_done(self._read, self.plan.all("list"))
 
-    async def _until_done(self, call: Callable[[], Awaitable[Any]]) -> None:
+    async def _until_done(self, call: Callable[..., Awaitable[Any]], *arguments: Any) -> None:
         while True:
             try:
-                await call()
+                await call(*arguments)
                 return
             except StorageError:
                 await self.pause(AFTER_A_FAILURE)
@@ -195,7 +195,9 @@ class Client:
         await self._call("set", key, value, self.storage.set(key, value))
 
     async def get(self) -> None:
-        key = self._key("register")
+        await self._get(self._key("register"))
+
+    async def _get(self, key: str) -> None:
         await self._call("get", key, None, self.storage.get(key))
 
     async def exists(self) -> None:
@@ -248,8 +250,7 @@ class Client:
         await self._call("increment", key, by, self.storage.increment(key, by))
 
     async def count(self) -> None:
-        key = self._key("counter")
-        await self._call("get", key, None, self.storage.get(key))
+        await self._get(self._key("counter"))
 
     async def snapshot(self) -> None:
         """Some lists as of one moment."""

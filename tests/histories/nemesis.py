@@ -105,7 +105,7 @@ class Nemesis:
             until = self.rounds.made + CALLS
             with contextlib.suppress(asyncio.TimeoutError):
                 alone = len(self.rounds.processes) == 1
-                await asyncio.wait_for(self.rounds.until(lambda: self.rounds.made >= until), 0.2 if alone else 5)
+                await asyncio.wait_for(self.rounds.until(lambda: self.rounds.made >= until), 0.2 if alone else 2)
         finally:
             process.signal(signal.SIGCONT)
 

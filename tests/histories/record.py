@@ -95,7 +95,8 @@ def read(paths: Iterable[Path]) -> tuple[list[Call], list[Transaction]]:
             event, call, *rest = json.loads(line)
             (begun if event == "begins" else over)[call] = rest
         for call, (began, kind, key, argument) in begun.items():
-            ended, outcome, result = over.get(call, (None, "unknown", None))
+            outcome: Outcome
+            ended, outcome, result = over.get(call, [None, "unknown", None])
             client = call.rpartition("/")[0]
             if kind == TRANSACTION:
                 steps = tuple((name, at, value) for name, at, value in (argument if result is None else result))

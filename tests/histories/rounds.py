@@ -8,6 +8,7 @@ import os
 import sys
 import tempfile
 import time
+from asyncio.subprocess import PIPE
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -195,9 +196,8 @@ class Rounds:
         options = place.of_process(self.started)
         work = Work(self.started, str(self.folder), options, place.transactions, place.exact_delete, self.planted)
         worker = Path(__file__).with_name("worker.py")
-        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), asyncio.subprocess.PIPE)
         child = await asyncio.create_subprocess_exec(
-            sys.executable, str(worker), work.json(), limit=LONGEST_LINE, **pipes
+            sys.executable, str(worker), work.json(), stdin=PIPE, stdout=PIPE, stderr=PIPE, limit=LONGEST_LINE
         )
         process = Process(child, self.changed.set)
         self.processes.append(process)
@@ -240,7 +240,8 @@ class Rounds:
                 self.report.anomalies.append(str(violation))
         self.report.anomalies += map(str, serialisability.check(transactions))
         self.report.checking += time.thread_time() - began
-        self.report.outcomes.update(each.outcome for each in (*calls, *transactions))
+        self.report.outcomes.update(call.outcome for call in calls)
+        self.report.outcomes.update(each.outcome for each in transactions)
         self.report.kinds.update([*(call.kind for call in calls), *("transaction" for _ in transactions)])
         self.report.keys += len(keys) + len({key for each in transactions for _, key, _ in each.steps})
         self.report.rounds += 1

@@ -187,8 +187,8 @@ class _Check:
                 latest.add(number)
             else:
                 before[number] = frozenset(latest)
-                for each in latest:
-                    yield each, number
+                for earlier in latest:
+                    yield earlier, number
 
 
 def _external_reads(transaction: Transaction) -> dict[str, list[int]]:

@@ -8,6 +8,7 @@ ends with its input.
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import json
 import os
@@ -85,9 +86,13 @@ class Worker:
         recorder = self.recorder(number)
         self.made, self.left, self.tasks = 0, LOOPS + 1, []
         for thread in range(LOOPS):
-            self.thread(lambda thread=thread: asyncio.run(self.loop(thread, number, calls, recorder)), recorder)
+            self.thread(functools.partial(self.run_loop, thread, number, calls, recorder), recorder)
         client = self.client("blocking", Blocking(self.storage.sync), number, recorder, _block)
         self.thread(lambda: _drive(client.run(calls)), recorder)
+
+    def run_loop(self, thread: int, number: int, calls: int, recorder: Recorder) -> None:
+        """One thread's event loop."""
+        asyncio.run(self.loop(thread, number, calls, recorder))
 
     async def loop(self, thread: int, number: int, calls: int, recorder: Recorder) -> None:
         """The clients of one event loop."""

@@ -113,6 +113,14 @@ class Places:
         """An unopened storage, in a new place unless one is given. What is in a place goes with the server."""
         return connect(**self.options(**options))
 
+    def __enter__(self) -> Self:
+        """Starts it."""
+        raise NotImplementedError
+
+    def __exit__(self, *_: object) -> None:
+        """Removes it."""
+        raise NotImplementedError
+
     def kill(self) -> None:
         """Kills it with -9. What it wrote stays."""
         raise NotImplementedError
