@@ -1,0 +1,94 @@
+"""A TCP proxy in front of a server, that can keep the server's answers to itself."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+CHUNK = 65_536
+
+
+class Proxy:
+    """Listens on a free loopback port while it is a context, and passes all bytes on to another port and back.
+
+    Args:
+        port: The server's.
+    """
+
+    def __init__(self, port: int) -> None:
+        self.target = port
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self.listener.getsockname()[1]
+        self.lock = threading.Lock()
+        self.pairs: list[tuple[socket.socket, socket.socket]] = []
+        self.passing: int | None = None
+        self.swallowed = 0
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        # Closing alone would not wake up who waits for a connection.
+        with contextlib.suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        self.cut()
+
+    def swallow(self, after: int = 0) -> None:
+        """From now on the server gets what it is asked, and nobody gets its answers, but for so many of them."""
+        self.swallowed = 0
+        self.passing = after
+
+    def cut(self) -> None:
+        """Closes all connections; new ones are as they were at first."""
+        self.passing = None
+        with self.lock:
+            pairs, self.pairs = self.pairs, []
+        for pair in pairs:
+            for end in pair:
+                with contextlib.suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            server = socket.create_connection(("127.0.0.1", self.target))
+            for end in (client, server):
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with self.lock:
+                self.pairs.append((client, server))
+            threading.Thread(target=self._pass, args=(client, server, False), daemon=True).start()
+            threading.Thread(target=self._pass, args=(server, client, True), daemon=True).start()
+
+    def _pass(self, source: socket.socket, target: socket.socket, answers: bool) -> None:
+        with source, contextlib.suppress(OSError):
+            while data := source.recv(CHUNK):
+                if answers and self._keeps():
+                    continue
+                target.sendall(data)
+        with contextlib.suppress(OSError):
+            target.shutdown(socket.SHUT_RDWR)
+
+    def _keeps(self) -> bool:
+        """Whether an answer that has arrived is kept from whom it is for."""
+        with self.lock:
+            if self.passing is None:
+                return False
+            if self.passing > 0:
+                self.passing -= 1
+                return False
+            self.swallowed += 1
+            return True
