@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 TIMEOUT = 10.0
 
+ATTEMPTS = 5
+"""How often it is tried: what a storage does in the background gets answers too, and may be the one that misses one."""
+
 WRITES: dict[str, tuple[Any, Any, Callable[[Storage, str, int], Awaitable[Any]]]] = {
     "set": (0, 0, lambda storage, key, _: storage.set(key, 0)),
     "mset": (0, 0, lambda storage, key, _: storage.mset({key: 0, f"{key}-other": 0})),
@@ -89,12 +92,15 @@ def test_a_write_whose_answer_is_lost_undoes_nothing(write: str, kind: str, requ
         nonlocal met
         with Proxy(server.port) as proxy:
             one, other = server.storage(**through(server, options, proxy)), server.storage(**options)
-            for answers in itertools.count():
-                done, lost = await scenario(proxy, one, other, write, answers)
-                met += done
-                if not lost:
+            for attempt in range(ATTEMPTS):
+                for answers in itertools.count():
+                    done, lost = await scenario(proxy, one, other, write, answers, f"n::key-{attempt}-{answers}")
+                    met += done
+                    if not lost:
+                        break
+                    assert answers < 50
+                if met:
                     break
-                assert answers < 50
             for storage in (one, other):
                 await storage.close()
 
@@ -102,11 +108,10 @@ def test_a_write_whose_answer_is_lost_undoes_nothing(write: str, kind: str, requ
     assert met > 0, "no answer was lost after the write was done"
 
 
-async def scenario(proxy: Proxy, one: Storage, other: Storage, write: str, answers: int) -> tuple[bool, bool]:
+async def scenario(proxy: Proxy, one: Storage, other: Storage, write: str, answers: int, key: str) -> tuple[bool, bool]:
     """Whether the write was done when its answer was lost, and whether any answer was lost."""
     after, argument, make = WRITES[write]
-    history = History(f"n::key-{answers}")
-    key, version = history.key, 0
+    history, version = History(key), 0
     await make(one, "n::known", 1)  # what it needs to know once, it knows
     if write != "set_if_absent":
         await history.call("one", "set", 100, one.set(key, 100))

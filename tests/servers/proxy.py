@@ -70,15 +70,28 @@ class Proxy:
                 end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self.lock:
                 self.pairs.append((client, server))
-            threading.Thread(target=self._pass, args=(client, server, False), daemon=True).start()
-            threading.Thread(target=self._pass, args=(server, client, True), daemon=True).start()
+            asked = threading.Event()
+            threading.Thread(target=self._ask, args=(client, server, asked), daemon=True).start()
+            threading.Thread(target=self._answer, args=(server, client, asked), daemon=True).start()
 
-    def _pass(self, source: socket.socket, target: socket.socket, answers: bool) -> None:
+    def _ask(self, source: socket.socket, target: socket.socket, asked: threading.Event) -> None:
         with source, contextlib.suppress(OSError):
             while data := source.recv(CHUNK):
-                if answers and self._keeps():
-                    continue
+                asked.set()
                 target.sendall(data)
+        with contextlib.suppress(OSError):
+            target.shutdown(socket.SHUT_RDWR)
+
+    def _answer(self, source: socket.socket, target: socket.socket, asked: threading.Event) -> None:
+        kept = False
+        with source, contextlib.suppress(OSError):
+            while data := source.recv(CHUNK):
+                # What comes before the next question belongs to the same answer.
+                if asked.is_set():
+                    asked.clear()
+                    kept = self._keeps()
+                if not kept:
+                    target.sendall(data)
         with contextlib.suppress(OSError):
             target.shutdown(socket.SHUT_RDWR)
 
