@@ -98,6 +98,7 @@ def main(operations: int, leak: int, options: str) -> None:
     leaks = Leaks(storage, leak)
     storage.sync.set("n::text", "no integer")
     rounds = operations // AT_ONCE // CHECKPOINTS
+    assert rounds > 0, f"at least {AT_ONCE * CHECKPOINTS} operations"
 
     async def part() -> None:
         for _ in range(rounds):

@@ -247,9 +247,11 @@ async def test_a_storm_of_timeouts(storage: Storage) -> None:
 def test_loops_closed_under_operations_by_many_threads(storage: Storage, capfd: pytest.CaptureFixture[str]) -> None:
     storage.sync.mset(dict.fromkeys(PAIR[:1], 0))
 
+    loops = 2 if type(storage).__name__ == "ObjectStorage" else 6
+
     def leave(thread: int) -> None:
         rng = random.Random(thread)
-        for number in range(6):
+        for number in range(loops):
             loop = uvloop.new_event_loop() if number % 2 else asyncio.new_event_loop()
             calls: list[Any] = []
             for each in range(20):
@@ -270,7 +272,7 @@ def test_loops_closed_under_operations_by_many_threads(storage: Storage, capfd: 
     gc.collect()
     run(storage.set("after", 1))
     assert run(storage.get("after")) == 1
-    assert 0 <= storage.sync.get("count", 0) <= 8 * 6 * 20
+    assert 0 <= storage.sync.get("count", 0) <= 8 * loops * 20
     assert capfd.readouterr().err == ""
 
 
@@ -426,7 +428,7 @@ SHUTDOWN = {
 }
 
 
-@pytest.mark.parametrize("kind", ["memory", "sqlite", "folder", "postgres", "redis", "s3"])
+@pytest.mark.parametrize("kind", ["memory", "sqlite", "postgres", "s3"])
 @pytest.mark.parametrize("end", SHUTDOWN)
 def test_an_interpreter_ends_with_ten_thousand_operations_under_way(
     end: str, arguments: dict[str, Any], record_property: Callable[[str, object], None]

@@ -270,7 +270,7 @@ def simulated_calls(rng: random.Random, many: int, counter: bool) -> list[Call]:
     return calls
 
 
-@given(st.randoms(use_true_random=False), st.integers(0, 60), st.booleans())
+@given(st.randoms(use_true_random=False), st.integers(0, 40), st.booleans())
 def test_what_a_key_can_do_is_accepted(rng: random.Random, many: int, counter: bool) -> None:
     assert linearizability.check(simulated_calls(rng, many, counter)) == []
 
