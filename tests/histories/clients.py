@@ -8,7 +8,7 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rrag_storage import PartialWriteError, StorageError
+from rrag_storage import ConflictError, PartialWriteError, StorageError
 
 from .record import TRANSACTION, Outcome, Recorder
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
 WINDOWS = 5
-"""How many times in a round the clients move on to other keys."""
+"""How many times in a round the clients move on to other keys, all of them together."""
 
 KEYS = 4
 """How many keys of each sort are in use at a time."""
 
 AFTER_A_FAILURE = 0.02
-"""Seconds that a client waits where something else would be done before the next try."""
+"""Seconds that a client waits after an error that is no conflict: something else would be done before the next try."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,7 @@ class Client:
         values: Numbers that no other client writes.
         plan: The round's keys.
         made: Called with each outcome.
+        window: Tells which keys are in use at present.
         pause: Waits for some seconds; for none, it lets others go on.
     """
 
@@ -94,6 +95,7 @@ class Client:
         values: Iterator[int],
         plan: Plan,
         made: Callable[[Outcome], None],
+        window: Callable[[], int],
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.name = name
@@ -102,6 +104,7 @@ class Client:
         self.values = values
         self.plan = plan
         self.made = made
+        self.window = window
         self.pause = pause
         self.rng = random.Random(f"{name}/{plan.number}")
         self.numbers = itertools.count(1)
@@ -121,20 +124,19 @@ class Client:
         if plan.transactions:
             steps |= {self.transaction: 9, self.snapshot: 1}
         self.steps, self.weights = list(steps), list(steps.values())
-        self.window = 0
 
     async def run(self, calls: int) -> None:
         """Makes so many calls that did not fail. One that is cancelled is of unknown outcome, and the client goes on."""
         done = 0
         while done < calls:
-            self.window = done * WINDOWS // calls
             try:
                 await self.rng.choices(self.steps, self.weights)[0]()
                 done += 1
+                await self._wait(0)  # where answers are there at once, others would have no turn
             except StorageError as error:
                 if outcome_of(error) == "unknown":
                     done += 1
-                await self._wait()
+                await self._wait(0 if isinstance(error, ConflictError) else AFTER_A_FAILURE)
             except asyncio.CancelledError:
                 done += 1
                 _go_on()
@@ -155,14 +157,14 @@ class Client:
             except StorageError:
                 await self.pause(AFTER_A_FAILURE)
 
-    async def _wait(self) -> None:
+    async def _wait(self, seconds: float) -> None:
         try:
-            await self.pause(AFTER_A_FAILURE)
+            await self.pause(seconds)
         except asyncio.CancelledError:
             _go_on()
 
     def _key(self, sort: str) -> str:
-        return self.rng.choice(self.plan.keys(sort, self.window))
+        return self.rng.choice(self.plan.keys(sort, self.window()))
 
     async def _call(self, kind: str, key: str, argument: Any, operation: Awaitable[Any]) -> Any:
         return (await self._calls(kind, {key: argument}, operation, lambda answer: [answer]))[0]
@@ -237,11 +239,11 @@ class Client:
             await self._call("compare_and_set", key, [seen, value], change)
 
     async def mget(self) -> None:
-        keys = self.rng.sample(self.plan.keys("register", self.window), 2)
+        keys = self.rng.sample(self.plan.keys("register", self.window()), 2)
         await self._calls("get", dict.fromkeys(keys), self.storage.mget(keys), list)
 
     async def mset(self) -> None:
-        keys = self.rng.sample(self.plan.keys("register", self.window), 2)
+        keys = self.rng.sample(self.plan.keys("register", self.window()), 2)
         pairs = {key: next(self.values) for key in keys}
         await self._calls("set", pairs, self.storage.mset(pairs), lambda _: [None] * len(keys))
 
@@ -254,7 +256,7 @@ class Client:
 
     async def snapshot(self) -> None:
         """Some lists as of one moment."""
-        await self._read(self.rng.sample(self.plan.keys("list", self.window), 3))
+        await self._read(self.rng.sample(self.plan.keys("list", self.window()), 3))
 
     async def _read(self, keys: list[str]) -> None:
         async def read(steps: list[Any]) -> None:

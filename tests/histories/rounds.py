@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import linearizability, serialisability
+from .clients import WINDOWS
 from .nemesis import Nemesis
 from .places import PROCESSES, Place
 from .record import read
@@ -131,6 +132,7 @@ class Rounds:
         self.number = 0
         self.quota = 0
         self.made_before = 0
+        self.window = 0
         self.told = 0
         self.changed = asyncio.Event()
         self.report = Report()
@@ -187,6 +189,7 @@ class Rounds:
         if not process.done:
             left = max(CLIENTS, self.quota * CLIENTS - process.made)
             await self.processes[-1].send(f"round {self.number} {left // CLIENTS}")
+            await self.processes[-1].send(f"window {self.window}")
         else:
             self.processes[-1].said.add("done")
 
@@ -204,21 +207,32 @@ class Rounds:
         await self.until(lambda: "ready" in process.said)
 
     async def _round(self, calls: int, faults: int) -> None:
-        self.made_before = 0
+        self.made_before = self.window = 0
         self.quota = -(-calls // (CLIENTS * len(self.processes)))
         for process in self.processes:
             process.made = 0
             process.said.clear()
             await process.send(f"round {self.number} {self.quota}")
         total = self.quota * CLIENTS * len(self.processes)
+        moving = asyncio.create_task(self._move(total))
         for each in range(faults):
             await self.until(lambda: self.made >= total * (each + 1) // (faults + 2) or self._over())  # noqa: B023
             self.report.faults[await self.nemesis.strike()] += 1
         await self.until(self._over)
+        await moving
         reader = self.processes[self.number % len(self.processes)]
         await reader.send(f"final {self.number}")
         await self.until(lambda: "final" in reader.said)
         self.told += self.made
+
+    async def _move(self, total: int) -> None:
+        """Has all clients move on to other keys together, as the round goes on."""
+        for window in range(1, WINDOWS):
+            await self.until(lambda: self.made >= total * window // WINDOWS or self._over())  # noqa: B023
+            self.window = window
+            for process in list(self.processes):
+                with contextlib.suppress(ConnectionError):  # it may be killed at this moment
+                    await process.send(f"window {window}")
 
     def _over(self) -> bool:
         return all(process.done for process in self.processes)

@@ -1,7 +1,7 @@
 """A process of clients: two loops in threads of their own with three tasks each, and a thread that blocks.
 
 `worker.py` gets its `Work` as JSON. It reads commands, a line each (`round NUMBER CALLS`: so many calls of each client;
-`cancel`: all tasks; `final NUMBER`: read every key), and prints `ready`, `at CALLS` as it goes, `done` and `final`. It
+`window NUMBER`: the keys in use from now on; `cancel`: all tasks; `final NUMBER`: read every key), and prints `ready`, `at CALLS` as it goes, `done` and `final`. It
 ends with its input.
 """
 
@@ -75,6 +75,7 @@ class Worker:
         self.lock = threading.Lock()
         self.made = 0
         self.left = 0
+        self.at = 0
         self.tasks: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[None]]] = []
 
     def faulty(self, storage: Any) -> Any:
@@ -84,7 +85,7 @@ class Worker:
     def round(self, number: int, calls: int) -> None:
         """Starts the clients."""
         recorder = self.recorder(number)
-        self.made, self.left, self.tasks = 0, LOOPS + 1, []
+        self.made, self.left, self.at, self.tasks = 0, LOOPS + 1, 0, []
         for thread in range(LOOPS):
             self.thread(functools.partial(self.run_loop, thread, number, calls, recorder), recorder)
         client = self.client("blocking", Blocking(self.storage.sync), number, recorder, _block)
@@ -101,6 +102,10 @@ class Worker:
         tasks = [loop.create_task(client.run(calls)) for client in clients]
         self.tasks += [(loop, task) for task in tasks]
         await asyncio.gather(*tasks)
+
+    def window(self, number: int) -> None:
+        """Has the clients use other keys."""
+        self.at = number
 
     def cancel(self) -> None:
         """Cancels what every task of this round is doing."""
@@ -126,7 +131,7 @@ class Worker:
         """A client of this process."""
         plan = Plan(number, self.work.transactions, self.work.exact_delete)
         name = f"p{self.work.number}.{name}"
-        return Client(name, self.faulty(storage), recorder, self.values, plan, self.count, pause)
+        return Client(name, self.faulty(storage), recorder, self.values, plan, self.count, lambda: self.at, pause)
 
     def recorder(self, number: int, suffix: str = "") -> Recorder:
         """This process's record of a round."""
