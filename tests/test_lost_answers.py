@@ -15,7 +15,7 @@ import pytest
 from histories import linearizability
 from histories.clients import outcome_of
 from histories.record import Call, Outcome
-from rrag_storage import Storage, StorageError
+from rrag_storage import Storage, StorageError, connect
 from rrag_storage.testing import run
 from servers.proxy import Proxy
 
@@ -72,15 +72,6 @@ class History:
         return result
 
 
-def through(server: Any, options: dict[str, Any], proxy: Proxy) -> dict[str, Any]:
-    """The options of a storage that asks the proxy."""
-    real, fake = (f"127.0.0.1:{port}" for port in (server.port, proxy.port))
-    changed = {**options, "url": options["url"].replace(real, fake), "connection_timeout": TIMEOUT}
-    if "storage_options" in options:
-        changed["storage_options"] = {k: v.replace(real, fake) for k, v in options["storage_options"].items()}
-    return changed
-
-
 @pytest.mark.parametrize(("write", "kind"), cases())
 def test_a_write_whose_answer_is_lost_undoes_nothing(write: str, kind: str, request: pytest.FixtureRequest) -> None:
     """Of the answers that the call gets, the first is lost, then the second, until it needs no more of them."""
@@ -91,7 +82,7 @@ def test_a_write_whose_answer_is_lost_undoes_nothing(write: str, kind: str, requ
     async def main() -> None:
         nonlocal met
         with Proxy(server.port) as proxy:
-            one, other = server.storage(**through(server, options, proxy)), server.storage(**options)
+            one, other = connect(**proxy.options(options), connection_timeout=TIMEOUT), connect(**options)
             for attempt in range(ATTEMPTS):
                 for answers in itertools.count():
                     done, lost = await scenario(proxy, one, other, write, answers, f"n::key-{attempt}-{answers}")

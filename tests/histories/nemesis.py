@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
     from servers import Places
+    from servers.proxy import Proxy
 
     from .rounds import Process, Rounds
 
@@ -29,13 +30,17 @@ class Nemesis:
     Args:
         rounds: Whose processes it attacks.
         server: The server, or None where there is none.
+        proxy: What can lose its answers, or None.
         killable: Whether client processes may be killed: what a process holds in memory would be gone.
         seed: Of the order.
     """
 
-    def __init__(self, rounds: Rounds, server: Places | None, *, killable: bool, seed: int) -> None:
+    def __init__(
+        self, rounds: Rounds, server: Places | None, proxy: Proxy | None, *, killable: bool, seed: int
+    ) -> None:
         self.rounds = rounds
         self.server = server
+        self.proxy = proxy
         self.rng = random.Random(seed)
         of_server: dict[str, Callable[[], Awaitable[None]]] = {
             "kill server": self.kill_server,
@@ -53,7 +58,11 @@ class Nemesis:
             del of_clients["kill client"]
         pairs = itertools.zip_longest(of_server.items() if server else (), of_clients.items())
         self.faults = dict(each for pair in pairs for each in pair if each is not None)
-        self.order: Iterator[str] = itertools.cycle(list(self.faults))
+        names = list(self.faults)
+        if proxy is not None:
+            self.faults["lose answers"] = self.lose_answers
+            names = [each for name in names for each in ("lose answers", name)]
+        self.order: Iterator[str] = itertools.cycle(names)
 
     async def strike(self) -> str:
         """The next fault, which is over when this returns. Gives its name."""
@@ -91,6 +100,15 @@ class Nemesis:
         for method in methods:
             await asyncio.to_thread(getattr(self.server, method))
 
+    async def lose_answers(self) -> None:
+        """What some ask is done and not answered, until others have gone on; then their connections are closed."""
+        assert self.proxy is not None
+        self.proxy.swallow()
+        try:
+            await self._others_go_on(2)
+        finally:
+            await asyncio.to_thread(self.proxy.cut)
+
     # Of the clients.
 
     async def kill_client(self) -> None:
@@ -102,10 +120,7 @@ class Nemesis:
         process = self._any_process()
         process.signal(signal.SIGSTOP)
         try:
-            until = self.rounds.made + CALLS
-            with contextlib.suppress(asyncio.TimeoutError):
-                alone = len(self.rounds.processes) == 1
-                await asyncio.wait_for(self.rounds.until(lambda: self.rounds.made >= until), 0.2 if alone else 2)
+            await self._others_go_on(0.2 if len(self.rounds.processes) == 1 else 2)
         finally:
             process.signal(signal.SIGCONT)
 
@@ -113,6 +128,12 @@ class Nemesis:
         """Each task's present call is cancelled, in every process."""
         for process in self.rounds.processes:
             await process.send("cancel")
+
+    async def _others_go_on(self, most: float) -> None:
+        """Waits until `CALLS` more calls were made, but not for more than so many seconds."""
+        until = self.rounds.made + CALLS
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self.rounds.until(lambda: self.rounds.made >= until), most)
 
     def _any_process(self) -> Process:
         working = [process for process in self.rounds.processes if not process.done]

@@ -126,7 +126,7 @@ class Rounds:
     def __init__(self, place: Place, *, seed: int = 1, planted: str | None = None) -> None:
         self.place = place
         self.planted = planted
-        self.nemesis = Nemesis(self, place.server, killable=place.shared, seed=seed)
+        self.nemesis = Nemesis(self, place.server, place.proxy, killable=place.shared, seed=seed)
         self.processes: list[Process] = []
         self.started = 0
         self.number = 0

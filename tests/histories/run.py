@@ -25,6 +25,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--operations", type=int, default=1_000_000, help="calls that did not fail, at least")
     parser.add_argument("--faults", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--lossy", action="store_true", help="answers of the server get lost as well")
     parser.add_argument("--planted", choices=list(PLANTED), help="a fault of the storage, which has to be found")
     return parser.parse_args()
 
@@ -59,7 +60,7 @@ def progress(report: Report) -> None:
 async def main() -> int:
     """The exit code."""
     asked = arguments()
-    with place(asked.backend) as where:
+    with place(asked.backend, lossy=asked.lossy) as where:
         rounds = Rounds(where, seed=asked.seed, planted=asked.planted)
         report = await rounds.run(asked.operations, asked.faults, progress)
     print(table(asked.backend, report))

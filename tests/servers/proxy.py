@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -44,6 +44,14 @@ class Proxy:
         self.listener.close()
         self.cut()
 
+    def options(self, options: dict[str, Any]) -> dict[str, Any]:
+        """A storage's arguments, with the proxy in the server's place."""
+        real, own = (f"127.0.0.1:{port}" for port in (self.target, self.port))
+        changed = {**options, "url": options["url"].replace(real, own)}
+        if "storage_options" in options:
+            changed["storage_options"] = {k: v.replace(real, own) for k, v in options["storage_options"].items()}
+        return changed
+
     def swallow(self, after: int = 0) -> None:
         """From now on the server gets what it is asked, and nobody gets its answers, but for so many of them."""
         self.swallowed = 0
@@ -65,7 +73,11 @@ class Proxy:
                 client, _ = self.listener.accept()
             except OSError:
                 return
-            server = socket.create_connection(("127.0.0.1", self.target))
+            try:
+                server = socket.create_connection(("127.0.0.1", self.target))
+            except OSError:  # it is down
+                client.close()
+                continue
             for end in (client, server):
                 end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self.lock:
