@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from typing import ClassVar
 
@@ -13,6 +14,7 @@ class Postgres(Server):
 
     package: ClassVar[str] = "postgresql"
     place_option: ClassVar[str] = "table"
+    end_signal: ClassVar[signal.Signals] = signal.SIGINT
 
     def __init__(self, *, durable: bool = True) -> None:
         programs = {name: program(name, self.package) for name in ("postgres", "initdb", "psql", "pg_isready")}

@@ -113,12 +113,24 @@ class Places:
         """An unopened storage, in a new place unless one is given. What is in a place goes with the server."""
         return connect(**self.options(**options))
 
+    def __enter__(self) -> Self:
+        """Starts it."""
+        raise NotImplementedError
+
+    def __exit__(self, *_: object) -> None:
+        """Removes it."""
+        raise NotImplementedError
+
     def kill(self) -> None:
         """Kills it with -9. What it wrote stays."""
         raise NotImplementedError
 
     def restart(self) -> None:
-        """Starts it again after `kill`, on the same port and data."""
+        """Starts it again after `kill` or `terminate`, on the same port and data."""
+        raise NotImplementedError
+
+    def terminate(self) -> None:
+        """Asks it to end, and waits until it has."""
         raise NotImplementedError
 
     def stop(self) -> None:
@@ -161,6 +173,9 @@ class Server(Places):
 
     package: ClassVar[str]
     """The Debian package that has its programs."""
+
+    end_signal: ClassVar[signal.Signals] = signal.SIGTERM
+    """What it ends at without waiting for its clients."""
 
     as_nobody: ClassVar[bool] = True
     """Whether it runs as another user where the tests run as root."""
@@ -238,8 +253,17 @@ class Server(Places):
         os.kill(self.pid, signal.SIGKILL)
         self._let_go()
 
+    def terminate(self) -> None:
+        """Asks it to end, and waits until it has."""
+        os.kill(self.pid, self.end_signal)
+        end = time.monotonic() + STARTING
+        while not self._ended():
+            assert time.monotonic() < end, self.log()
+            time.sleep(0.01)
+        self._let_go()
+
     def restart(self) -> None:
-        """Starts it again after `kill`, on the same port and data."""
+        """Starts it again after `kill` or `terminate`, on the same port and data."""
         self.start()
 
     def stop(self) -> None:

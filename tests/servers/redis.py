@@ -145,6 +145,11 @@ class RedisCluster(Places):
         for node in self.nodes:
             node.kill()
 
+    def terminate(self) -> None:
+        """Asks every node to end."""
+        for node in self.nodes:
+            node.terminate()
+
     def restart(self) -> None:
         """Starts every node again."""
         for node in self.nodes:
