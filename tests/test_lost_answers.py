@@ -38,10 +38,7 @@ WRITES: dict[str, tuple[Any, Any, Callable[[Storage, str, int], Awaitable[Any]]]
 }
 """What the key holds after the call, the call's argument, and the call, which is given the version of what was there."""
 
-REPEATED = {
-    *(("set", "postgres"), ("set", "mariadb"), ("set", "redis"), ("mset", "redis")),
-    *(("delete", "postgres"), ("delete", "mariadb"), ("delete", "s3")),
-}
+REPEATED = {("delete", "s3")}
 """Known to be made again although somebody else has written since."""
 
 
