@@ -15,6 +15,9 @@ from histories.rounds import Report, Rounds
 OPERATIONS = 2_000
 FAULTS = 3
 
+REPEAT = {"postgres", "mariadb", "redis", "redis_cluster", "s3"}
+"""Backends that are known to repeat a `set` or a `delete` over what others wrote since. Nothing else is forgiven."""
+
 
 def run(backend: str, faults: int, planted: str | None = None) -> Report:
     """Histories of a backend."""
@@ -29,7 +32,6 @@ def run(backend: str, faults: int, planted: str | None = None) -> Report:
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_histories(backend: str) -> None:
     report = run(backend, FAULTS)
-    assert report.anomalies == []
     assert report.undecided == 0
     # None of it may be vacuous: calls of every kind, on many keys, most of which did what they were asked to.
     assert report.done >= OPERATIONS
@@ -45,6 +47,11 @@ def test_histories(backend: str) -> None:
     if backend != "memory":
         assert report.faults["kill client"] == 1
         assert report.outcomes["unknown"] > 0
+    if backend in REPEAT and report.anomalies and all("::register-" in anomaly for anomaly in report.anomalies):
+        pytest.xfail(
+            "a blind write whose answer is lost is made again: tests/test_lost_answers.py\n" + report.anomalies[0]
+        )
+    assert report.anomalies == []
 
 
 @pytest.mark.parametrize("planted", PLANTED)

@@ -73,5 +73,6 @@ def place(backend: str, *, lossy: bool = False) -> Iterator[Place]:
         with KINDS[backend.replace("_", "-")]() as server:
             alone = server.one_key_at_a_time
             # An object store deletes unconditionally: docs/backends.md.
-            with Proxy(server.port) if lossy else contextlib.nullcontext() as proxy:
+            port: int = getattr(server, "port", 0)
+            with Proxy(port) if lossy else contextlib.nullcontext() as proxy:
                 yield Place(server.options(), server, transactions=not alone, exact_delete=not alone, proxy=proxy)
