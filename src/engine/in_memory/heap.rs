@@ -28,20 +28,22 @@ pub(super) fn grown(capacity: usize, len: usize) -> usize {
     if len <= capacity { capacity } else { len.next_power_of_two().max(4).max(capacity * 2) }
 }
 
-/// From so many bytes on, what was freed is given back to the system at once.
+/// From so many bytes on, what was freed is given back to the system at once; and from so many where no more will be soon.
 const WORTH_GIVING_BACK: i64 = 16 << 20;
+const WORTH_GIVING_BACK_LAST: i64 = 1 << 20;
 
-/// Has the allocator give free memory back to the system, where so many bytes were freed that it is worth the time. glibc
-/// keeps what does not lie at the end of its heap; other allocators give it back by themselves.
-pub(super) fn give_back(freed: i64) {
-    if freed < WORTH_GIVING_BACK {
-        return;
+/// Has the allocator give free memory back to the system, where so many bytes were freed that it is worth the time; whether
+/// it was. glibc keeps what does not lie at the end of its heap; other allocators give it back by themselves.
+pub(super) fn give_back(freed: i64, last: bool) -> bool {
+    if freed < if last { WORTH_GIVING_BACK_LAST } else { WORTH_GIVING_BACK } {
+        return false;
     }
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: it takes the allocator's own locks, and touches nothing that is allocated.
     unsafe {
         libc::malloc_trim(0);
     }
+    true
 }
 
 #[cfg(test)]

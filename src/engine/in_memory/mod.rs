@@ -56,6 +56,8 @@ pub struct InMemoryEngine {
     closed: AtomicBool,
     /// The expiry that the janitor was last told to come for, in milliseconds since the Unix epoch.
     expected: AtomicI64,
+    /// Bytes that the janitor has freed, and that were not given back to the system yet.
+    freed: AtomicI64,
     attributes: Mutex<HashMap<String, Vec<u8>>>,
     this: Weak<Self>,
 }
@@ -75,6 +77,7 @@ impl InMemoryEngine {
             clock,
             closed: AtomicBool::new(false),
             expected: AtomicI64::new(i64::MAX),
+            freed: AtomicI64::new(0),
             attributes: Mutex::default(),
             this: this.clone(),
         })
@@ -191,7 +194,7 @@ impl Engine for InMemoryEngine {
             Ok((count, before - locked.size().bytes))
         });
         Answer::ready(removed.map(|(count, freed)| {
-            heap::give_back(freed);
+            heap::give_back(freed, false);
             count
         }))
     }
