@@ -15,8 +15,9 @@ from histories.rounds import Report, Rounds
 OPERATIONS = 2_000
 FAULTS = 3
 
-REPEAT = {"postgres", "mariadb", "redis", "redis_cluster", "s3"}
-"""Backends that are known to repeat a `set` or a `delete` over what others wrote since. Nothing else is forgiven."""
+REPEAT = {"postgres", "mariadb", "redis", "s3"}
+"""Backends that may repeat a `set` of what somebody deleted since (s3: a `delete`), as docs/reliability.md says. Nothing else
+is forgiven."""
 
 
 def run(backend: str, faults: int, planted: str | None = None) -> Report:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 SOURCE = Path(__file__).with_name("disk.c")
@@ -40,10 +42,10 @@ def run_under(library: Path, script: Path, *arguments: object) -> subprocess.Com
 def preload_self() -> None:
     """Starts this very process anew with the disk preloaded, where it is not yet."""
     if "disk_arm" in _symbols():
+        # It is loaded: neither its file nor the variable is needed any more.
+        shutil.rmtree(Path(os.environ.pop("LD_PRELOAD")).parent)
         return
-    folder = Path(f"/tmp/rrag-disk-{os.getpid()}")
-    folder.mkdir(exist_ok=True)
-    os.environ["LD_PRELOAD"] = str(build(folder))
+    os.environ["LD_PRELOAD"] = str(build(Path(tempfile.mkdtemp(prefix="rrag-disk-"))))
     os.execv(sys.executable, [sys.executable, *sys.argv])
 
 

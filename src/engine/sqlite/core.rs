@@ -63,8 +63,6 @@ pub(super) struct Core {
     /// The expiry that the janitor was last told of.
     due: AtomicI64,
     purging: AtomicBool,
-    /// How many batches the last transaction committed.
-    pub(super) last_group: AtomicUsize,
     pub(super) activity: Activity,
 }
 
@@ -119,7 +117,6 @@ impl Core {
             owner,
             due: AtomicI64::new(i64::MAX),
             purging: AtomicBool::new(false),
-            last_group: AtomicUsize::new(0),
             activity: Activity::default(),
         });
         let thread = Arc::clone(&core);

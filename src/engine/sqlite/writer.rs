@@ -138,7 +138,6 @@ impl Writer<'_> {
     }
 
     fn answer(&mut self, group: Vec<Timed<Task>>, done: Vec<Outcome<Done>>) {
-        self.core.last_group.store(group.len(), Ordering::Relaxed);
         self.core.activity.batch(group.len());
         for (task, done) in group.into_iter().zip(done) {
             let expiry = done.as_ref().ok().and_then(|done| task.job.expiry(done));
