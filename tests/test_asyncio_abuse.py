@@ -136,15 +136,21 @@ async def test_at_every_suspension_of_every_operation(storage: Storage, act: str
         made.append(operation(storage))
         return made[-1]
 
-    suspended = 0
-    for operation in operations.ALL.values():
-        async for _ in interrupted(functools.partial(make, operation), act):
-            suspended += 1
-            # Like a coroutine, what was interrupted is over.
-            with pytest.raises(RuntimeError):
-                await made[-1]
-        await assert_whole(storage)
-    assert suspended > 10 or type(storage).__name__ == "InMemoryStorage"
+    suspended: set[str] = set()
+    deadline = time.monotonic() + 60
+    # On a busy machine an answer may be there before the call is suspended: until most have been, once.
+    wanted = 0 if type(storage).__name__ == "InMemoryStorage" else 11
+    while True:
+        for name, operation in operations.ALL.items():
+            async for _ in interrupted(functools.partial(make, operation), act):
+                suspended.add(name)
+                # Like a coroutine, what was interrupted is over.
+                with pytest.raises(RuntimeError):
+                    await made[-1]
+            await assert_whole(storage)
+        if len(suspended) >= wanted:
+            break
+        assert time.monotonic() < deadline, suspended
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -171,7 +177,7 @@ async def test_at_every_suspension_of_a_write_of_two(kind: str, storage: Storage
         suspended += 1
         if kind not in ONE_KEY:
             await assert_whole(storage)
-    assert suspended > 0
+    assert suspended > 0  # at the sleep, if nowhere else
     assert await storage.mget(keys) == [next(numbers) - 1] * len(keys)
 
 

@@ -70,11 +70,6 @@ pub(super) enum Backing {
 }
 
 impl Backing {
-    /// Whether an object can be deleted on condition that it has a certain content.
-    pub(super) fn deletes_conditionally(&self) -> bool {
-        matches!(self, Self::Folder(_))
-    }
-
     /// The head of an object; `None` where there is none.
     pub(super) async fn head(&self, name: &str, until: Instant) -> Outcome<Option<Found>> {
         match self {
@@ -102,15 +97,6 @@ impl Backing {
         match self {
             Self::Bucket(bucket) => bucket.put(name, packed, condition, until).await,
             Self::Folder(folder) => folder.put(name, packed, condition, until).await,
-        }
-    }
-
-    /// Deletes an object, on condition that it has a certain content where that is said and can be done; whether it
-    /// did (where there is no condition: always).
-    pub(super) async fn delete(&self, name: &str, tag: Option<&Tag>, until: Instant) -> Outcome<bool> {
-        match self {
-            Self::Bucket(bucket) => bucket.delete(name, until).await.map(|()| true),
-            Self::Folder(folder) => folder.delete(name, tag, until).await,
         }
     }
 

@@ -1,7 +1,7 @@
 //! A bucket in the cloud: every request, with its time and its repetitions.
 //!
-//! A read, and a write without a condition, is sent again until it is answered or its time is up. A write with one is
-//! too, but once an answer was lost the object is looked at first: its version tells whether the write happened.
+//! A read, and a write of what nobody else writes, is sent again until it is answered or its time is up. A write with a
+//! condition is too, but once an answer was lost the object is looked at first: its version tells whether it happened.
 
 use std::future::Future;
 use std::ops::Range;
@@ -51,6 +51,14 @@ enum Answer<T> {
     Value(T),
     Missing,
     Refused,
+}
+
+/// What became of a request that is not sent again.
+pub(super) enum Sent {
+    /// It happened.
+    Answered,
+    /// It may have happened; why that is not known.
+    Doubtful(String),
 }
 
 impl Bucket {
@@ -352,10 +360,29 @@ impl Bucket {
         }
     }
 
-    pub(super) async fn delete(&self, name: &str, until: Instant) -> Outcome<()> {
+    /// Deletes an object, whatever it holds. No condition can go with it, so that what may have happened is not sent
+    /// again.
+    pub(super) async fn delete(&self, name: &str, until: Instant) -> Outcome<Sent> {
         let path = self.path(name)?;
         let client = self.client().await?;
-        self.ask(until, || client.objects.delete(&path)).await.map(|_| ())
+        let mut pause = Pause::default();
+        loop {
+            let reason = match self.once(until, client.objects.delete(&path)).await {
+                Ok(_) | Err(Meaning::Missing | Meaning::Refused) => return Ok(Sent::Answered),
+                Err(Meaning::Unreachable(reason)) if !self.reached.load(Ordering::Relaxed) => {
+                    return Err(self.unreachable(reason));
+                }
+                Err(Meaning::Unreachable(reason)) => reason,
+                Err(Meaning::Fault(Fault::Lost(reason))) => {
+                    let more = pause.pass(until).await;
+                    return if more { Ok(Sent::Doubtful(reason)) } else { Err(Fault::Late(Some(reason))) };
+                }
+                Err(Meaning::Fault(fault)) => return Err(fault),
+            };
+            if !pause.pass(until).await {
+                return Err(Fault::Late(Some(reason)));
+            }
+        }
     }
 
     /// One that is not sent again: it happens soon or never.

@@ -153,8 +153,8 @@ impl Store {
         let until = self.deadline();
         let found = self.backing.head(name, until).await?;
         let Some(dead) = found.filter(|found| !found.head.is_live(self.clock.now_ms())) else { return Ok(()) };
-        if self.backing.deletes_conditionally() {
-            let gone = self.backing.delete(name, Some(&dead.tag), until).await?;
+        if let Backing::Folder(folder) = &self.backing {
+            let gone = folder.delete(name, Some(&dead.tag), until).await?;
             self.dead.activity.freed(u64::from(gone));
             return Ok(());
         }

@@ -56,7 +56,7 @@ impl Store {
         owner: Weak<dyn Purge>,
     ) -> Self {
         Self {
-            dead: Dead::new(owner, backing.deletes_conditionally()),
+            dead: Dead::new(owner, matches!(backing, Backing::Folder(_))),
             backing,
             clock,
             within: config.connection_timeout,

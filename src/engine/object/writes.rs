@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use tokio::time::{Instant, sleep};
 
 use super::backing::{Backing, Condition, Found, Outcome};
-use super::cloud::PART;
+use super::cloud::{PART, Sent};
 use super::errors::{BACKEND, Fault};
 use super::record::{Packed, State, grave, pack};
 use super::store::Store;
@@ -155,7 +155,10 @@ impl Store {
             }
             let Some(live) = live else { return Ok(Written::Done(false)) };
             let done = match &self.backing {
-                Backing::Bucket(bucket) if checks.is_empty() => bucket.delete(&name, until).await.map(|()| true)?,
+                Backing::Bucket(bucket) if checks.is_empty() => match bucket.delete(&name, until).await? {
+                    Sent::Answered => true,
+                    Sent::Doubtful(reason) => self.delete_again(&name, &live, until, reason).await?,
+                },
                 _ => self.bury(&name, &live, until).await?,
             };
             if done {
@@ -165,10 +168,19 @@ impl Store {
         }
     }
 
+    /// After a deletion whose answer was lost: it must not take what somebody else wrote since. Whether it is done.
+    async fn delete_again(&self, name: &str, found: &Found, until: Instant, reason: String) -> Outcome<bool> {
+        match self.backing.head(name, until).await? {
+            Some(now) if now.tag == found.tag => self.bury(name, found, until).await,
+            Some(now) if now.head.is_live(self.clock.now_ms()) => Err(Fault::Lost(reason)),
+            _ => Ok(true),
+        }
+    }
+
     /// Deletes a record where it is still the one that was found; whether it was.
     pub(super) async fn bury(&self, name: &str, found: &Found, until: Instant) -> Outcome<bool> {
-        if self.backing.deletes_conditionally() {
-            return self.backing.delete(name, Some(&found.tag), until).await;
+        if let Backing::Folder(folder) = &self.backing {
+            return folder.delete(name, Some(&found.tag), until).await;
         }
         let packed = self.grave(State::Deleted);
         let done = self.backing.put(name, &packed, &Condition::Same(found.tag.clone()), until).await?;
