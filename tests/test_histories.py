@@ -15,10 +15,6 @@ from histories.rounds import Report, Rounds
 OPERATIONS = 2_000
 FAULTS = 3
 
-REPEAT = {"postgres", "mariadb", "redis", "s3"}
-"""Backends that may repeat a `set` of what somebody deleted since (s3: a `delete`), as docs/reliability.md says. Nothing else
-is forgiven."""
-
 
 def run(backend: str, faults: int, planted: str | None = None) -> Report:
     """Histories of a backend."""
@@ -48,10 +44,6 @@ def test_histories(backend: str) -> None:
     if backend != "memory":
         assert report.faults["kill client"] == 1
         assert report.outcomes["unknown"] > 0
-    if backend in REPEAT and report.anomalies and all("::register-" in anomaly for anomaly in report.anomalies):
-        pytest.xfail(
-            "a blind write whose answer is lost is made again: tests/test_lost_answers.py\n" + report.anomalies[0]
-        )
     assert report.anomalies == []
 
 

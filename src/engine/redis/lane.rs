@@ -5,7 +5,8 @@
 //! 2. A request's answer goes to whoever asked, or nowhere: it is matched by its place in the pipeline, on a
 //!    connection that is given up with the first pipeline that isn't answered whole.
 //! 3. A pipeline that broke is sent again on a new connection, until each request's own time is up. That repeats
-//!    nothing that was done: reads and blind puts may be repeated, every other write is fenced (scripts/common.lua),
+//!    nothing that was done: reads may be repeated, a blind put looks for what became of it, every other write is fenced
+//!    (scripts/common.lua),
 //!    and the server drops the old connection before it takes the new one's commands.
 
 use std::collections::VecDeque;

@@ -9,6 +9,7 @@
 //! | `….made` | sorted set, all scores 0 | creation time (8 bytes) and key |
 //! | `….ends` | sorted set by expiry in ms | creation time (8 bytes) and key of what expires |
 //! | `….spaces` | hash | how many keys each first namespace has; not on a cluster |
+//! | `….gone` | hash | when keys were last deleted, by buckets of keys; not on a cluster; gone after 15 minutes |
 //! | `….notes.<writer>` | hash | outcomes of a writer's last fenced writes; gone after 15 minutes |
 //!
 //! A single server has the one tag `*`. On a cluster a key's tag is its first namespace: `+name`, or `=` and its bytes

@@ -1,6 +1,5 @@
 //! What is asked of the server, with the time it has and the way back.
 
-use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -10,6 +9,9 @@ use redis::{Arg, Cmd, Value};
 use super::errors::BACKEND;
 use super::scripts::Script;
 use crate::error::{Error, Result};
+
+/// How much the clocks may differ in their pace while an answer is waited for, in milliseconds.
+const SLACK_MS: u128 = 10;
 
 /// Numbers every fenced write of the process.
 static FENCES: AtomicU64 = AtomicU64::new(1);
@@ -42,8 +44,8 @@ pub(super) struct Request {
     /// Slot and number, once it was sent for the first time.
     fence: Option<(usize, u64)>,
     pub(super) sent: bool,
-    /// Whether a command was made of it before: what is not fenced and is made again says so.
-    made: bool,
+    /// When a command was first made of it: what is not fenced and is made again says how long ago that was.
+    made: Option<Instant>,
     reply: oneshot::Sender<Result<Value>>,
 }
 
@@ -55,7 +57,7 @@ impl Request {
             Work::Script { names, args, .. } => names.iter().chain(args).map(|part| part.len() + 16).sum(),
         };
         let deadline = Instant::now() + within;
-        (Self { work, deadline, weight, writes, fence: None, sent: false, made: false, reply }, answer)
+        (Self { work, deadline, weight, writes, fence: None, sent: false, made: None, reply }, answer)
     }
 
     /// Whether nobody waits for its answer.
@@ -65,7 +67,7 @@ impl Request {
 
     /// The command as it is sent. `slot` is where its outcome is noted, if it is fenced and wasn't sent before.
     pub(super) fn command(&mut self, slot: usize) -> Cmd {
-        let again = mem::replace(&mut self.made, true);
+        let made = self.made.replace(self.made.unwrap_or_else(Instant::now));
         let (script, names, args, fenced) = match &self.work {
             Work::Command(command) => return command.clone(),
             Work::Script { script, names, args, fenced } => (script, names, args, *fenced),
@@ -79,7 +81,8 @@ impl Request {
             let (slot, number) = *self.fence.get_or_insert_with(|| (slot, FENCES.fetch_add(1, Ordering::Relaxed)));
             command.arg(slot).arg(number);
         } else {
-            command.arg(if again { "again" } else { "" }).arg("");
+            let again = made.map(|made| format!("again {}", made.elapsed().as_millis() + SLACK_MS));
+            command.arg(again.unwrap_or_default()).arg("");
         }
         for arg in args {
             command.arg(arg.as_slice());

@@ -10,6 +10,7 @@
 //!    to time one process moves those into settled ones, one for each namespace, which nobody else changes.
 //! 5. Two more counters hold the sum of the settled ones, and how many of them are above zero. So what is counted costs
 //!    as much as there are loose counters, however many namespaces there are.
+//! 6. The same table holds the stamps of what was deleted: see `gone`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -19,6 +20,7 @@ use super::connection::{Arg, Connection};
 use super::core::{Ask, Core, commit};
 use super::dialect::{Dialect, Table};
 use super::errors::{Fault, Outcome};
+use super::gone::Stamps;
 use super::pool::Lease;
 use super::ranges::int;
 use crate::error::Error;
@@ -26,6 +28,8 @@ use crate::key::SEPARATOR;
 
 /// Counters that one statement changes at most.
 const MOST: usize = 256;
+/// Statements of more bytes are not sent together with others.
+const LONG: usize = 16 * 1024;
 /// The slot of the counter of how many settled ones are above zero, the empty namespace's not among them.
 const SPACES: i64 = -2;
 /// The slot of the settled counters' sum. Loose ones follow, from 0 on.
@@ -51,9 +55,12 @@ fn space(key: &[u8]) -> &[u8] {
     at.and_then(|at| key.get(..at + SEPARATOR.len())).unwrap_or_default()
 }
 
-/// What a transaction adds to the numbers of rows.
+/// What a transaction adds to the numbers of rows, and what it stamps.
 #[derive(Default)]
-pub(super) struct Changes(BTreeMap<Vec<u8>, i64>);
+pub(super) struct Changes {
+    by_space: BTreeMap<Vec<u8>, i64>,
+    gone: Stamps,
+}
 
 impl Changes {
     /// Adds to the namespace of a key.
@@ -62,29 +69,42 @@ impl Changes {
     }
 
     pub(super) fn add_to(&mut self, space: &[u8], by: i64) {
-        if let Some(n) = self.0.get_mut(space) {
+        if let Some(n) = self.by_space.get_mut(space) {
             *n += by;
         } else {
-            self.0.insert(space.to_vec(), by);
+            self.by_space.insert(space.to_vec(), by);
         }
+    }
+
+    /// A row that a caller deletes, under a key.
+    pub(super) fn remove(&mut self, key: &[u8]) {
+        self.add(key, -1);
+        self.gone.add(key);
+    }
+
+    /// Stamps the deletion of a range, whose rows are counted apart.
+    pub(super) fn remove_range(&mut self) {
+        self.gone.add_range();
     }
 
     /// Makes the changes and commits, in one go where they are not very many.
     pub(super) async fn commit(self, connection: &mut Connection, table: &Table, slot: i64) -> Outcome<()> {
-        let changes: Vec<(&Vec<u8>, &i64)> = self.0.iter().filter(|(_, by)| **by != 0).collect();
+        let changes: Vec<(&Vec<u8>, &i64)> = self.by_space.iter().filter(|(_, by)| **by != 0).collect();
         let mut last = String::new();
-        for changes in changes.chunks(MOST) {
-            if !last.is_empty() {
+        let counted = changes.chunks(MOST).map(|changes| add(table, slot, changes));
+        for text in counted.chain(self.gone.statements(table)) {
+            if last.len() > LONG {
                 connection.simple(&last).await?;
+                last.clear();
             }
-            last = add(table, slot, changes);
+            last += &text;
         }
         commit(connection, &last).await
     }
 
     /// The changes as a statement that ends, for where they are few and none is zero.
     pub(super) fn statement(&self, table: &Table, slot: i64) -> String {
-        add(table, slot, &self.0.iter().collect::<Vec<_>>())
+        add(table, slot, &self.by_space.iter().collect::<Vec<_>>())
     }
 }
 
@@ -179,7 +199,7 @@ impl Ask for SpaceNames {
         let table = &core.pool.table;
         let (t, space) = (table.quoted(), space_of(r#""key""#, table.dialect));
         let text = format!(
-            r#"SELECT "space", "n" FROM "{COUNTS_TABLE}" WHERE "name" = ? AND "slot" >= 0 AND "space" > ''
+            r#"SELECT "space", "n" FROM "{COUNTS_TABLE}" WHERE "name" = ? AND "slot" >= 0 AND "slot" <= {SETTLED} AND "space" > ''
                UNION ALL SELECT {space}, -1 FROM {t} WHERE "expires_at" <= ?"#
         );
         let args = vec![Arg::Text(&table.name), Arg::Int(core.clock.now_ms())];

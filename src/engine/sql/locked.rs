@@ -2,14 +2,16 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use tokio::time::Instant;
+
 use super::connection::Connection;
 use super::core::Core;
 use super::counts::Changes;
 use super::dialect::NewRow;
 use super::errors::{Fault, Outcome};
+use super::gone::Deletions;
 use super::plan::{Plan, Wanted};
 use super::pool::Lease;
-use super::queue::Job;
 use super::rows::{self, Found};
 use super::writes::{Done, Lost, Work, minded};
 use crate::engine::{Commit, Write};
@@ -28,8 +30,8 @@ enum Fate {
     Happened(Vec<Result<Done>>),
     /// It did not.
     Undone,
-    /// Others have written since: nobody can tell.
-    Unclear(String),
+    /// Others have written since: it depends.
+    Unclear,
 }
 
 /// Does a group. On an error the transaction is open still, or the connection is of no use.
@@ -61,22 +63,23 @@ pub(super) async fn run(
         found.into_iter().partition(|(_, found)| found.meta.version == HOLDER);
     let mut unclear = None;
     if let Some(before) = lost.as_ref() {
-        match fate(before, jobs, &found) {
+        let deletions = Deletions::since(connection, table, all.iter().copied(), before.sent).await?;
+        match fate(before, jobs, &found, &deletions) {
             Fate::Happened(done) => {
                 connection.simple("ROLLBACK").await?;
                 *lost = None;
                 return Ok(done);
             }
             Fate::Undone => {}
-            Fate::Unclear(reason) => unclear = Some((reason, before.sent_at)),
+            Fate::Unclear => unclear = Some(deletions),
         }
     }
     let mut plan = Plan::new(all.iter().copied(), &found, table.dialect, now_ms);
     let mut done = Vec::with_capacity(jobs.len());
     for job in jobs {
         done.push(match &unclear {
-            Some((reason, sent_at)) if !may_repeat(job, &found, now_ms, *sent_at) => {
-                Err(core.error(Fault::Unknown(reason.clone()), true))
+            Some(deletions) if !may_repeat(job, &found, deletions) => {
+                Err(core.error(Fault::Unknown("its keys have changed since".into()), true))
             }
             _ => plan.work(job),
         });
@@ -87,7 +90,7 @@ pub(super) async fn run(
             wrote: wrote(&plan),
             before: Some(all.iter().map(|&key| (key.clone(), version(&found, key))).collect()),
             done: Some(done.clone()),
-            sent_at: core.clock.now_ns(),
+            sent: Instant::now(),
         };
         minded(lost, about, changes.commit(connection, table, slot)).await?;
     } else {
@@ -138,7 +141,7 @@ async fn write(
             }
             Some(Wanted::Nothing) if found.contains_key(key) => {
                 removals.push(key.as_bytes());
-                changes.add(key.as_bytes(), -1);
+                changes.remove(key.as_bytes());
             }
             _ if held.contains_key(key) => holders.push(key.as_bytes()),
             _ => {}
@@ -168,15 +171,18 @@ fn wrote(plan: &Plan<'_>) -> Vec<(Key, u64)> {
 }
 
 /// Looks for traces of a lost transaction, whose keys are held now: it has come to its end.
-fn fate(lost: &Lost, jobs: &[Work], found: &HashMap<Key, Found>) -> Fate {
+fn fate(lost: &Lost, jobs: &[Work], found: &HashMap<Key, Found>, deletions: &Deletions) -> Fate {
     if lost.wrote.iter().any(|(key, wrote)| version(found, key) == *wrote) {
         return Fate::Happened(
             lost.done.clone().unwrap_or_else(|| jobs.iter().map(|job| Ok(puts_done(job, found))).collect()),
         );
     }
+    // What is absent again was written and deleted meanwhile, or never written.
+    let is_as_before =
+        |key: &Key, before| version(found, key) == before && (before != HOLDER || !deletions.concern(key));
     match &lost.before {
-        Some(before) if before.iter().all(|(key, before)| version(found, key) == *before) => Fate::Undone,
-        _ => Fate::Unclear("its keys have changed since".into()),
+        Some(before) if before.iter().all(|(key, before)| is_as_before(key, *before)) => Fate::Undone,
+        _ => Fate::Unclear,
     }
 }
 
@@ -190,26 +196,17 @@ fn puts_done(job: &Work, found: &HashMap<Key, Found>) -> Done {
     Done::Commit(Commit::Done(batch.writes.iter().map(kept).collect()))
 }
 
-/// Whether a job does no harm where it was done already, at `sent_at`: a blind put over what is older or missing, or a
-/// deletion of what is there since before.
-fn may_repeat(job: &Work, found: &HashMap<Key, Found>, now_ms: i64, sent_at: i64) -> bool {
+/// Whether a blind job, of which nobody knows whether it happened, shows that it did not: a key that it puts holds what
+/// is older than it, or nothing and without a deletion since; or one that it deletes was not deleted since. Only one
+/// such key is needed, as a job happens whole or not at all.
+fn may_repeat(job: &Work, found: &HashMap<Key, Found>, deletions: &Deletions) -> bool {
     let Work::Commit(batch) = job else { return false };
-    let is_newer = |key: &Key, than: i64| found.get(key).is_some_and(|found| found.meta.updated_at >= than);
-    let (mut puts, mut overtaken) = (0, 0);
-    for (key, write) in &batch.writes {
-        match write {
-            Write::Put(record) => {
-                puts += 1;
-                // Had the puts happened, none of their keys would hold what is older.
-                overtaken += u32::from(is_newer(key, record.meta.updated_at));
-            }
-            Write::Delete => {
-                let is_live = found.get(key).is_some_and(|found| !found.meta.is_expired(now_ms));
-                if !is_live || is_newer(key, sent_at) {
-                    return false;
-                }
-            }
+    let untouched = |(key, write): &(Key, Write)| match write {
+        Write::Put(record) => {
+            let is_newer = found.get(key).is_some_and(|found| found.meta.updated_at >= record.meta.updated_at);
+            !is_newer && !deletions.concern(key)
         }
-    }
-    batch.checks.is_empty() && (puts == 0 || overtaken < puts) && job.weight() > 0
+        Write::Delete => !deletions.concern(key),
+    };
+    batch.checks.is_empty() && batch.writes.iter().any(untouched)
 }

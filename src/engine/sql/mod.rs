@@ -16,6 +16,7 @@ mod core;
 mod counts;
 mod dialect;
 mod errors;
+mod gone;
 mod locked;
 mod mysql;
 mod plan;

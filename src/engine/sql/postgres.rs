@@ -6,6 +6,7 @@ use super::config::COUNTS_TABLE;
 use super::connection::Arg;
 use super::counts::space_of;
 use super::dialect::{Dialect, NewRow, Statement, Table};
+use super::gone::{self, Bucket, GONE};
 
 /// Bodies of one statement take no more than this, in bytes, or are a single one: a message holds 1 GB at most.
 const STATEMENT_BYTES: usize = 64 * 1024 * 1024;
@@ -103,10 +104,16 @@ pub(super) fn put_and_count<'a>(table: &'a Table, rows: &[NewRow<'a>], now_ms: i
     Statement { text, args }
 }
 
-/// Deletes the rows under `keys`, which are sorted, and counts them, in one statement: of each that was there, its key
-/// and whether it was live (2) or expired (1).
-pub(super) fn remove_and_count<'a>(table: &'a Table, keys: &[&'a [u8]], now_ms: i64, slot: i64) -> Statement<'a> {
-    let (t, space) = (table.quoted(), space_of("k", Dialect::Postgres));
+/// Deletes the rows under `keys`, which are sorted, counts them, and stamps their `buckets`, in one statement: of each
+/// that was there, its key and whether it was live (2) or expired (1).
+pub(super) fn remove_and_count<'a>(
+    table: &'a Table,
+    keys: &[&'a [u8]],
+    buckets: &'a [Bucket],
+    now_ms: i64,
+    slot: i64,
+) -> Statement<'a> {
+    let (t, space, now) = (table.quoted(), space_of("k", Dialect::Postgres), gone::now(Dialect::Postgres));
     let text = format!(
         r#"WITH held AS (
                SELECT "key" AS k FROM {t} WHERE "key" = ANY($1) ORDER BY "key" FOR UPDATE
@@ -115,11 +122,23 @@ pub(super) fn remove_and_count<'a>(table: &'a Table, keys: &[&'a [u8]], now_ms: 
                RETURNING t."key" AS k, CASE WHEN t."expires_at" <= $2 THEN 1::int8 ELSE 2::int8 END AS met
            ), counted AS (
                INSERT INTO "{COUNTS_TABLE}" AS c ("name", "space", "slot", "n")
-               SELECT $3, {space}, $4, -count(*) FROM gone GROUP BY 2 ORDER BY 2
-               ON CONFLICT ("name", "slot", "space") DO UPDATE SET "n" = c."n" + excluded."n"
+               SELECT $3, l.space, l.slot, l.n FROM (
+                   SELECT {space} AS space, $4::int8 AS slot, -count(*) AS n FROM gone GROUP BY 1
+                   UNION ALL
+                   SELECT DISTINCT i.b, {GONE}::int8, {now} FROM gone
+                       JOIN unnest($1::bytea[], $5::bytea[]) AS i(a, b) ON i.a = gone.k
+               ) AS l ORDER BY 2, 1
+               ON CONFLICT ("name", "slot", "space") DO UPDATE SET
+                   "n" = CASE WHEN c."slot" = {GONE} THEN GREATEST(c."n", excluded."n") ELSE c."n" + excluded."n" END
            )
            SELECT k, met FROM gone"#
     );
-    let args = vec![Arg::ManyBytes(keys.to_vec()), Arg::Int(now_ms), Arg::Text(&table.name), Arg::Int(slot)];
+    let args = vec![
+        Arg::ManyBytes(keys.to_vec()),
+        Arg::Int(now_ms),
+        Arg::Text(&table.name),
+        Arg::Int(slot),
+        Arg::ManyBytes(buckets.iter().map(Bucket::as_slice).collect()),
+    ];
     Statement { text, args }
 }

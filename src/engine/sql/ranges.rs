@@ -136,6 +136,7 @@ impl Ask for RemoveRange {
         let mut with_time = vec![Arg::Int(core.clock.now_ms())];
         with_time.extend(args.iter().cloned());
         let (mut changes, mut live) = (Changes::default(), 0);
+        changes.remove_range();
         for row in connection.rows(table.statement(&text, with_time)).await? {
             changes.add_to(row.bytes(0)?, -row.int(1)?);
             live += u64::try_from(row.int(2)?).unwrap_or(0);

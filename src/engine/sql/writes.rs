@@ -7,8 +7,8 @@
 //!    one can change until they are committed.
 //! 2. A group that the server refuses is done again batch by batch: the error goes to the batch whose it is.
 //! 3. Where the answer to a commit is lost, the next try first holds the keys, which waits for the lost transaction's
-//!    end, and looks for the versions that it wrote. What can't be known is answered as unknown, never repeated; but
-//!    a blind write is, over what is older than it.
+//!    end, and looks for the versions that it wrote, and for what was deleted since (`gone`). What can't be known is
+//!    answered as unknown, never repeated.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -18,6 +18,7 @@ use super::connection::SqlRow;
 use super::core::{Core, Pause};
 use super::dialect::{Dialect, NewRow};
 use super::errors::{Fault, Outcome};
+use super::gone::{Bucket, bucket};
 use super::pool::Lease;
 use super::queue::Job;
 use super::{locked, mysql, postgres};
@@ -46,8 +47,7 @@ pub(super) struct Lost {
     pub(super) before: Option<HashMap<Key, u64>>,
     /// What it came to, where that was decided before.
     pub(super) done: Option<Vec<Result<Done>>>,
-    /// When it was sent, in nanoseconds since the Unix epoch.
-    pub(super) sent_at: i64,
+    pub(super) sent: Instant,
 }
 
 impl Job for Work {
@@ -194,9 +194,9 @@ fn new_row<'a>(key: &'a Key, record: &'a NewRecord) -> NewRow<'a> {
     NewRow { key: key.as_bytes(), meta: record.meta, body: &record.body, force_created: record.force_created }
 }
 
-fn puts_of(core: &Core, rows: &[NewRow<'_>]) -> Lost {
+fn puts_of(rows: &[NewRow<'_>]) -> Lost {
     let wrote = rows.iter().filter_map(|row| Some((Key::from_stored(row.key).ok()?, row.meta.version))).collect();
-    Lost { wrote, before: None, done: None, sent_at: core.clock.now_ns() }
+    Lost { wrote, before: None, done: None, sent: Instant::now() }
 }
 
 /// Keeps what was asked in mind while its answer is awaited: an answer of the server's settles it.
@@ -222,7 +222,7 @@ async fn put(
     lost: &mut Option<Lost>,
 ) -> Outcome<Vec<Result<Done>>> {
     let statement = postgres::put_and_count(&core.pool.table, rows, core.clock.now_ms(), lease.slot());
-    let answer = minded(lost, puts_of(core, rows), lease.connection.rows(statement)).await?;
+    let answer = minded(lost, puts_of(rows), lease.connection.rows(statement)).await?;
     answers(jobs, &answer)
 }
 
@@ -234,8 +234,9 @@ async fn remove(
     keys: &[&[u8]],
     lost: &mut Option<Lost>,
 ) -> Outcome<Vec<Result<Done>>> {
-    let statement = postgres::remove_and_count(&core.pool.table, keys, core.clock.now_ms(), lease.slot());
-    let about = Lost { wrote: Vec::new(), before: None, done: None, sent_at: core.clock.now_ns() };
+    let buckets: Vec<Bucket> = keys.iter().map(|key| bucket(key)).collect();
+    let statement = postgres::remove_and_count(&core.pool.table, keys, &buckets, core.clock.now_ms(), lease.slot());
+    let about = Lost { wrote: Vec::new(), before: None, done: None, sent: Instant::now() };
     let answer = minded(lost, about, lease.connection.rows(statement)).await?;
     answers(jobs, &answer)
 }
@@ -266,12 +267,12 @@ async fn put_one(
     let Some(row) = rows.first() else { return Ok(None) };
     let (table, slot) = (&core.pool.table, lease.slot());
     let statement = mysql::overwrite(table, row, core.clock.now_ms());
-    let did = minded(lost, puts_of(core, rows), lease.connection.run(statement)).await?;
+    let did = minded(lost, puts_of(rows), lease.connection.run(statement)).await?;
     let done = |was_live| Ok(Some(Done::Commit(Commit::Done(smallvec::smallvec![was_live]))));
     if did.rows > 0 {
         return done(did.told == 2);
     }
     let Some(text) = mysql::insert(table, row, slot) else { return Ok(None) };
-    minded(lost, puts_of(core, rows), super::core::commit(&mut lease.connection, &text)).await?;
+    minded(lost, puts_of(rows), super::core::commit(&mut lease.connection, &text)).await?;
     done(false)
 }

@@ -25,20 +25,24 @@ for check = 1, tonumber(ARGV[5]) do
 end
 
 -- A blind put that is made again, because its answer was lost. Where it happened nothing is left to do; where all that it
--- puts was written since by others, nobody can tell.
-if ARGV[1] == 'again' then
+-- puts was written or deleted since by others, nobody can tell.
+if string.sub(ARGV[1], 1, 5) == 'again' then
   local mine, overtaken, writes = false, 0, 0
+  local since = clock() - tonumber(string.sub(ARGV[1], 7))
+  local function stamped(bucket) return tonumber(call('HGET', stamps, bucket) or 0) >= since end
+  local cleared = stamped('*')
   for put = at, #ARGV, 4 do
-    local old, record = heads[tonumber(ARGV[put])], ARGV[put + 3]
+    local name, record = KEYS[tonumber(ARGV[put])], ARGV[put + 3]
+    local old = heads[tonumber(ARGV[put])]
     writes = writes + 1
     if old and string.sub(old, 2, 9) == string.sub(record, 2, 9) then
       mine = true
-    elseif old and newer(old, record) then
+    elseif old and newer(old, record) or cleared or stamped(bucket(string.sub(name, #names + 1))) then
       overtaken = overtaken + 1
     end
   end
   if mine then return 'D' .. string.rep('1', writes) end
-  if overtaken == writes then return redis.error_reply('OVERTAKEN others have written these keys since') end
+  if overtaken == writes then return redis.error_reply('OVERTAKEN others have changed these keys since') end
 end
 
 local flags = {}
@@ -52,6 +56,7 @@ while at <= #ARGV do
     if old then
       call('DEL', name)
       unlist(key, old)
+      stamp(bucket(key))
     else
       leave(key)
     end

@@ -22,4 +22,5 @@ for from = 1, #members, 1000 do
   if #ends > 0 then call('ZREM', KEYS[4], unpack(ends)) end
 end
 if #members > 0 then call('ZREMRANGEBYLEX', KEYS[2], ARGV[5], '[' .. members[#members]) end
+if #members > 0 then stamp('*') end
 return note(count .. (#members < most and ' 0' or ' 1'))
