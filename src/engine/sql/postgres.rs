@@ -125,8 +125,8 @@ pub(super) fn remove_and_count<'a>(
                SELECT $3, l.space, l.slot, l.n FROM (
                    SELECT {space} AS space, $4::int8 AS slot, -count(*) AS n FROM gone GROUP BY 1
                    UNION ALL
-                   SELECT DISTINCT i.b, {GONE}::int8, {now} FROM gone
-                       JOIN unnest($1::bytea[], $5::bytea[]) AS i(a, b) ON i.a = gone.k
+                   SELECT i.b, {GONE}::int8, max({now}) FROM gone
+                       JOIN unnest($1::bytea[], $5::bytea[]) AS i(a, b) ON i.a = gone.k GROUP BY 1
                ) AS l ORDER BY 2, 1
                ON CONFLICT ("name", "slot", "space") DO UPDATE SET
                    "n" = CASE WHEN c."slot" = {GONE} THEN GREATEST(c."n", excluded."n") ELSE c."n" + excluded."n" END
