@@ -21,8 +21,8 @@ pub fn listed(all: &[Created<'_>], prefix: &str, query: &MemoryQuery) -> Vec<Str
         .filter(|(_, key)| query.after.as_ref().is_none_or(|after| *key > after.as_str()))
         .collect();
     match query.sort_order {
-        SortOrder::KeyAsc | SortOrder::KeyDesc => found.sort_by_key(|&(_, key)| key),
-        SortOrder::CreatedAsc | SortOrder::CreatedDesc => found.sort(),
+        SortOrder::KeyAsc | SortOrder::KeyDesc => found.sort_unstable_by_key(|&(_, key)| key),
+        SortOrder::CreatedAsc | SortOrder::CreatedDesc => found.sort_unstable(),
     }
     if query.sort_order.is_descending() {
         found.reverse();

@@ -10,8 +10,7 @@ use rrag_storage::{
 use super::expected::{self, Created};
 use super::input::Input;
 
-const ORDERS: [SortOrder; 4] =
-    [SortOrder::KeyAsc, SortOrder::KeyDesc, SortOrder::CreatedAsc, SortOrder::CreatedDesc];
+const ORDERS: [SortOrder; 4] = [SortOrder::KeyAsc, SortOrder::KeyDesc, SortOrder::CreatedAsc, SortOrder::CreatedDesc];
 /// What means something in a key, in a pattern or to some store.
 const SPECIAL: [&str; 16] =
     ["a", "b", ":", "::", "*", "?", "[", "]", "!", "-", "é", "\0", "%", "_", "\u{10FFFF}", "a::b"];

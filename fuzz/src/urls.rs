@@ -18,8 +18,24 @@ const ENCODED: &str = "%68unter2%68unter2";
 
 /// The schemes whose urls may hold a password.
 const SCHEMES: [&str; 18] = [
-    "postgres", "postgresql", "mysql", "mariadb", "redis", "rediss", "redis+cluster", "rediss+cluster", "valkey",
-    "unix", "redis+unix", "s3", "gs", "az", "http", "oracle", "Postgres", "REDIS",
+    "postgres",
+    "postgresql",
+    "mysql",
+    "mariadb",
+    "redis",
+    "rediss",
+    "redis+cluster",
+    "rediss+cluster",
+    "valkey",
+    "unix",
+    "redis+unix",
+    "s3",
+    "gs",
+    "az",
+    "http",
+    "oracle",
+    "Postgres",
+    "REDIS",
 ];
 /// What is not part of a user's name, nor of a host.
 const MARKS: [char; 5] = ['@', '/', '?', '#', ':'];

@@ -93,7 +93,8 @@ def _refused(call: Callable[[], Any]) -> None:
     try:
         call()
     except UnsupportedTypeError as error:
-        assert str(error).startswith("value") and str(error).endswith("is not supported"), error
+        assert str(error).startswith("value")
+        assert str(error).endswith("is not supported")
     else:
         raise AssertionError("it was taken")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -14,6 +14,8 @@ from rrag_storage.testing.cases import DEEPEST
 
 if TYPE_CHECKING:
     from .choices import Choices
+
+T = TypeVar("T")
 
 ZONE = ZoneInfo("UTC")
 DTYPES = ("?", "i1", "u1", *(order + kind for order in "<>" for kind in ("i2", "u2", "i4", "u8", "f2", "f4", "f8")))
@@ -34,6 +36,7 @@ class Objects:
         self.refused = False
         self._choices = choices
         self._made = 0
+        self._doubled = 0
         self._around: list[Any] = []
 
     def any(self) -> Any:
@@ -161,7 +164,10 @@ class Objects:
         return self._leave(frozenset(self._member(0) for _ in range(self._enter(None))))
 
     def twice(self) -> Any:
-        """One object in two places, which is no cycle."""
+        """One object in two places, which is no cycle. Inside each other they would be millions soon."""
+        self._doubled += 1
+        if self._doubled > 4:
+            return None
         self._enter(None)
         inner = self.any()
         return self._leave([inner, inner])
@@ -193,7 +199,7 @@ class Objects:
             self.refused = True
         return self._choices.of((0, 1, 1, 2, 3, 5))
 
-    def _leave(self, made: Any) -> Any:
+    def _leave(self, made: T) -> T:
         self._around.pop()
         return made
 

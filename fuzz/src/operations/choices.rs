@@ -41,7 +41,10 @@ pub fn value(input: &mut Input<'_>) -> MemoryValue {
         4 => MemoryValue::from(input.text()),
         5 => MemoryValue::Bytes(vec![input.byte(); usize::from(input.byte()) * 8]),
         6 => MemoryValue::List((0..input.below(4)).map(|_| MemoryValue::from(input.byte() > 9)).collect()),
-        _ => MemoryValue::Map(vec![("key".to_owned(), MemoryValue::from(input.text())), (input.text() + "!", MemoryValue::Null)]),
+        _ => MemoryValue::Map(vec![
+            ("key".to_owned(), MemoryValue::from(input.text())),
+            (input.text() + "!", MemoryValue::Null),
+        ]),
     }
 }
 

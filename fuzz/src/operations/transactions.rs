@@ -1,7 +1,7 @@
 //! A transaction beside the other operations: it sees its own writes and repeats its reads, nobody sees it, and it
 //! commits only where what it read still stands.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use num_bigint::BigInt;
 use pollster::block_on;
@@ -107,10 +107,10 @@ impl Run<'_> {
         let outcome = block_on(open.transaction.commit());
         let version = |kept: Option<&Kept>| kept.map(|kept| kept.version);
         let conflict = open.reads.iter().any(|(key, read)| version(read.as_ref()) != version(self.model.get(key)));
-        let mut after: BTreeMap<&str, ()> = self.model.rows.keys().map(|key| (key.as_str(), ())).collect();
+        let mut after: BTreeSet<&str> = self.model.rows.keys().map(String::as_str).collect();
         for (key, written) in &open.writes {
             match written {
-                Some(_) => after.insert(key, ()),
+                Some(_) => after.insert(key),
                 None => after.remove(key.as_str()),
             };
         }
