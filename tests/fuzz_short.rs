@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 
 /// How many inputs that nobody wrote each target gets at most, and for how long: the slowest machine stops at the latter.
+/// With `RRAG_FUZZ_INPUTS` it gets that many, however long it takes.
 const INPUTS: usize = 4_000;
 const ENOUGH: Duration = Duration::from_secs(4);
 /// However slow the machine: so many at least.
@@ -46,8 +47,9 @@ fn run(name: &str, target: fn(&[u8])) {
     for seed in &seeds {
         target(seed);
     }
+    let wanted = std::env::var("RRAG_FUZZ_INPUTS").ok().map(|wanted| wanted.parse::<usize>().unwrap());
     let (began, mut rng, mut made) = (Instant::now(), Rng::with_seed(7), 0);
-    while made < LEAST || (made < INPUTS && began.elapsed() < ENOUGH) {
+    while made < wanted.unwrap_or(LEAST) || (wanted.is_none() && made < INPUTS && began.elapsed() < ENOUGH) {
         let input = if made % 4 == 0 { by_chance(&mut rng) } else { changed(&seeds, &mut rng) };
         target(&input);
         made += 1;
