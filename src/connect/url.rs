@@ -60,7 +60,12 @@ pub(crate) fn masked(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://").filter(|_| scheme_of(url).is_ok()) else {
         return "***".to_owned();
     };
-    let (rest, query) = rest.split_once('?').map_or((rest, ""), |(rest, _)| (rest, "?***"));
+    let (rest, query) = match rest.split_once('?') {
+        // The ? may belong to a password that was not percent-encoded, or the @ to an option.
+        Some((_, query)) if query.contains('@') => return format!("{scheme}://***"),
+        Some((rest, _)) => (rest, "?***"),
+        None => (rest, ""),
+    };
     // Whatever stands before the last @ may belong to a password that was not percent-encoded.
     let (login, place) = rest.rsplit_once('@').map_or(("", rest), |(_, place)| ("***@", place));
     format!("{scheme}://{login}{place}{query}")
@@ -117,6 +122,8 @@ mod tests {
             ("sqlite:a@b?.db", "sqlite:a@b?.db"),
             ("postgres://ada:secret@h:1/d?sslmode=require", "postgres://***@h:1/d?***"),
             ("redis://:sec/ret@ret@h", "redis://***@h"),
+            ("postgres://ada:secret?ret@h/d", "postgres://***"),
+            ("unix:///s?pass=sec@ret", "unix://***"),
             ("unix:///s?pass=secret", "unix:///s?***"),
             ("mysql:secret", "***"),
             ("secret", "***"),

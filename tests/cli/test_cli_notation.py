@@ -77,6 +77,7 @@ def test_it_is_json_for_others() -> None:
         ('{"$int": "1", "more": 1}', r"\$int"),
         ('{"$float": "1.5"}', r"\$float"),
         ('{"$float": "3ff0000000000000"}', r"\$float"),
+        ('{"$float": "7ff8"}', r"\$float"),
         ('{"$bytes": "?"}', "base64"),
         ('{"$bytes": "AA"}', "base64"),
         ('{"$map": {"a": 1}}', r"\$map"),

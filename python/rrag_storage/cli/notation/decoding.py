@@ -67,7 +67,8 @@ def _bytes(text: str) -> bytes:
 def _of_bits(text: str) -> float:
     if text in ("nan", "inf", "-inf"):
         return float(text)
-    (value,) = struct.unpack(">d", bytes.fromhex(text))
+    bits = bytes.fromhex(text)
+    value = struct.unpack(">d", bits)[0] if len(bits) == 8 else 0.0
     if not math.isnan(value):
         raise NotationError("$float holds nan, inf, -inf or the bits of a NaN")
     return float(value)
