@@ -7,14 +7,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use loom::model::Builder;
 
-/// Preemptions in a schedule, unless `LOOM_MAX_PREEMPTIONS` says otherwise. Switches where a thread waits don't count.
-const PREEMPTIONS: usize = 3;
-
-fn run(model: impl Fn() + Send + Sync + 'static) -> (usize, Result<(), Box<dyn Any + Send>>) {
+/// Runs `model` in every schedule with so many preemptions at most, unless `LOOM_MAX_PREEMPTIONS` says otherwise; a
+/// switch where a thread waits is none.
+fn run(preemptions: usize, model: impl Fn() + Send + Sync + 'static) -> (usize, Result<(), Box<dyn Any + Send>>) {
     let schedules = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&schedules);
     let mut builder = Builder::new();
-    builder.preemption_bound.get_or_insert(PREEMPTIONS);
+    builder.preemption_bound.get_or_insert(preemptions);
     builder.max_branches = 10_000;
     let ended = catch_unwind(AssertUnwindSafe(|| {
         builder.check(move || {
@@ -25,9 +24,9 @@ fn run(model: impl Fn() + Send + Sync + 'static) -> (usize, Result<(), Box<dyn A
     (schedules.load(Ordering::Relaxed), ended)
 }
 
-/// Runs every schedule of `model`, of which there are `least` or more.
-pub(crate) fn every(name: &str, least: usize, model: impl Fn() + Send + Sync + 'static) {
-    let (schedules, ended) = run(model);
+/// Runs every schedule of `model` with so many preemptions, of which there are `least` or more.
+pub(crate) fn every(name: &str, preemptions: usize, least: usize, model: impl Fn() + Send + Sync + 'static) {
+    let (schedules, ended) = run(preemptions, model);
     if let Err(panic) = ended {
         eprintln!("{name}: failed in schedule {schedules}");
         std::panic::resume_unwind(panic);
@@ -38,7 +37,7 @@ pub(crate) fn every(name: &str, least: usize, model: impl Fn() + Send + Sync + '
 
 /// Runs `model`, which has a bug planted, until a schedule fails; one that fails in the way `said` names.
 pub(crate) fn finds(name: &str, said: &str, model: impl Fn() + Send + Sync + 'static) {
-    let (schedules, ended) = run(model);
+    let (schedules, ended) = run(3, model);
     let panic = ended.expect_err(name);
     let words = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     let words = words.unwrap_or_default();

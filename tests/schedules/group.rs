@@ -282,7 +282,7 @@ fn answer(answer: rrag_storage::Answer<Result<usize>>) -> Option<usize> {
 
 #[test]
 fn calls_keep_their_order_and_get_their_own_answers() {
-    every("four writes of two callers", 20, || {
+    every("four writes of two callers", 2, 5_000, || {
         let (core, runtime) = Core::open(2);
         let other = thread::spawn({
             let core = Arc::clone(&core);
@@ -331,7 +331,7 @@ fn overtaking(keyless: bool) {
 
 #[test]
 fn a_slow_group_holds_up_its_own_keys_only() {
-    every("a slow write, one of its key and one of another", 20, || overtaking(false));
+    every("a slow write, one of its key and one of another", 2, 4_000, || overtaking(false));
 }
 
 #[test]
@@ -342,7 +342,7 @@ fn a_key_that_the_queue_does_not_see_is_found() {
 /// A server that never answers: the call ends at its deadline, and the next one of its key goes on.
 #[test]
 fn a_deadline_ends_a_call_and_frees_its_key() {
-    every("a deadline under two writes of one key", 20, || {
+    every("a deadline under two writes of one key", 2, 2_500, || {
         let (core, runtime) = Core::open(1);
         let lost = submit(&core, Write::new(0, "a").held());
         core.server.await_begun(0);
@@ -361,7 +361,7 @@ fn a_deadline_ends_a_call_and_frees_its_key() {
 /// A caller that goes away at any moment: its write is made once or not at all, and nobody waits for it.
 #[test]
 fn a_caller_that_goes_away_holds_up_nobody() {
-    every("a caller that goes away", 20, || {
+    every("a caller that goes away", 2, 1_000, || {
         let (core, runtime) = Core::open(1);
         let caller = thread::spawn({
             let core = Arc::clone(&core);

@@ -2,9 +2,9 @@
 //! event loop, the queues and the end of a SQLite file, and the calls that travel together to a SQL server.
 //!
 //! The modules under test are the product's own files, compiled here over the locks of loom, which runs a model once for
-//! each order in which its threads can take them, up to `LOOM_MAX_PREEMPTIONS` preemptions (3 unless told). A thread that
-//! waits for ever is a deadlock, which loom reports. Each model prints how many schedules ran, and each is shown to find
-//! a planted bug.
+//! each order in which its threads can take them, with two or three preemptions unless `LOOM_MAX_PREEMPTIONS` says how
+//! many. A thread that waits for ever is a deadlock, which loom reports. Each model prints how many schedules ran, and each
+//! of the three is shown to find a planted bug.
 
 mod explore;
 mod group;

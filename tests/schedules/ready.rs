@@ -172,12 +172,12 @@ fn two_workers(late: bool, steps: usize) {
 
 #[test]
 fn each_answer_arrives_once() {
-    every("answers of two workers", 20, || two_workers(false, 1));
+    every("answers of two workers", 3, 1_000, || two_workers(false, 1));
 }
 
 #[test]
 fn wakings_in_between_cost_nothing() {
-    every("answers in two steps", 20, || two_workers(false, 2));
+    every("answers in two steps", 3, 1_500, || two_workers(false, 2));
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn a_signal_that_is_taken_back_late_is_found() {
 /// The loop gives up one operation, and begins another that may get its ticket, while a worker answers the first.
 #[test]
 fn what_is_given_up_is_not_answered() {
-    every("one that is given up", 20, || {
+    every("one that is given up", 3, 100, || {
         let (bridge, flag) = bridge(false);
         let (doomed, next) = (Work::new(2), Work::new(1));
         let worker = thread::spawn({
@@ -214,7 +214,7 @@ fn what_is_given_up_is_not_answered() {
 /// Another thread than the loop's gives up an operation, at any moment of the loop's turn.
 #[test]
 fn given_up_by_another_thread_it_ends_once() {
-    every("one that another thread gives up", 20, || {
+    every("one that another thread gives up", 3, 50, || {
         let (bridge, _) = bridge(false);
         let work = Work::new(1);
         let (ticket, fate) = begin(&bridge, &work);
@@ -243,7 +243,7 @@ fn given_up_by_another_thread_it_ends_once() {
 /// The loop is closed and dropped under its operations, while workers answer them.
 #[test]
 fn a_loop_that_is_gone_leaves_nothing() {
-    every("a loop that is closed under two operations", 20, || {
+    every("a loop that is closed under two operations", 3, 200, || {
         let (bridge, _) = bridge(false);
         let works = [Work::new(1), Work::new(1)];
         let fates = works.clone().map(|work| begin(&bridge, &work).1);

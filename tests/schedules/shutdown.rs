@@ -141,7 +141,7 @@ fn is_answered_once(reply: &Reply) -> bool {
 /// Two callers who write: each keeps its order, and what was asked before the end is done.
 #[test]
 fn groups_keep_the_order_of_each_caller() {
-    every("the writes of two callers", 20, || {
+    every("the writes of two callers", 3, 4_000, || {
         let (file, writer) = File::open();
         let other = thread::spawn({
             let file = Arc::clone(&file);
@@ -165,12 +165,12 @@ fn groups_keep_the_order_of_each_caller() {
 /// readers.
 #[test]
 fn a_close_ends_all_that_is_under_way() {
-    every("a close under a write and a read", 20, || closed_under_a_call(Threads::Some));
+    every("a close under a write and a read", 3, 3_000, || closed_under_a_call(Threads::Some));
 }
 
 #[test]
 fn a_close_ends_what_has_no_thread() {
-    every("a close where there is no thread for readers", 20, || closed_under_a_call(Threads::None));
+    every("a close where there is no thread for readers", 3, 1_000, || closed_under_a_call(Threads::None));
 }
 
 #[test]
@@ -197,7 +197,7 @@ fn closed_under_a_call(threads: Threads) {
 /// One reader, two callers: none of the queries waits for ever.
 #[test]
 fn a_reader_forgets_nobody() {
-    every("two queries for one reader", 20, || {
+    every("two queries for one reader", 2, 5_000, || {
         let (file, writer) = File::open();
         let other = thread::spawn({
             let file = Arc::clone(&file);
