@@ -2,9 +2,19 @@
 //!
 //! The standard ones and not `parking_lot`'s, because theirs keep no list of waiting threads: in a forked child, where
 //! those threads don't exist, such a list could hand a lock to one of them for ever.
+//!
+//! What takes locks, atomics and timeouts from here, and nowhere else, can be compiled over those of a model:
+//! `tests/schedules` does so with the queues, to run every schedule of a few threads.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 use std::time::Duration;
+
+pub(crate) use std::sync::atomic;
+pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
+
+pub(crate) mod time {
+    pub(crate) use tokio::time::{Instant, timeout_at};
+}
 
 /// Locks `mutex`.
 pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

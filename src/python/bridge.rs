@@ -2,14 +2,14 @@
 //!
 //! There is one [`Bridge`] a loop. It lives as an attribute of the loop and is watched by it, so it goes when the loop
 //! goes. Futures of operations are polled in the loop's thread: when one is woken, by whatever thread, its ticket is
-//! put on the list and, if that was empty, the loop is signalled; the loop then polls all that are on the list. No
-//! worker ever takes the interpreter's lock, except where a loop has no `add_reader`, once a batch.
+//! put on the list and, if that was empty, the loop is signalled; the loop then polls all that are on the list, see
+//! `tickets`. No worker ever takes the interpreter's lock, except where a loop has no `add_reader`, once a batch.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll};
 
 use pyo3::exceptions::{PyNotImplementedError, PyRuntimeError};
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyWeakrefReference;
@@ -17,58 +17,38 @@ use pyo3::types::PyWeakrefReference;
 use super::errors::internal;
 use super::operation::{Finish, Operation, Outcome};
 use super::signal::Signal;
+use super::tickets::{Tickets, Waiting};
 use crate::answer::BoxFuture;
 use crate::fork::{Generation, generation};
-use crate::sync::lock;
-
-/// What workers see of a bridge.
-pub(super) struct Shared {
-    ready: Mutex<Vec<usize>>,
-    signal: Signal,
-}
-
-struct Ticket {
-    shared: Arc<Shared>,
-    number: usize,
-}
-
-impl Wake for Ticket {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        let first = {
-            let mut ready = lock(&self.shared.ready);
-            ready.push(self.number);
-            ready.len() == 1
-        };
-        if first {
-            self.shared.signal.raise();
-        }
-    }
-}
 
 /// An operation that waits.
-struct Slot {
+struct Suspended {
     operation: Py<Operation>,
     /// The loop's future on which its task is suspended.
     waiter: Py<PyAny>,
     future: BoxFuture<Finish>,
-    waker: Waker,
 }
 
-#[derive(Default)]
-struct Slots {
-    slots: Vec<Option<Slot>>,
-    free: Vec<usize>,
+impl Waiting<Python<'_>> for Suspended {
+    type End = Outcome;
+
+    fn poll(&mut self, py: Python<'_>, context: &mut Context<'_>) -> Poll<Outcome> {
+        catch_unwind(AssertUnwindSafe(|| self.future.as_mut().poll(context).map(|finish| finish(py))))
+            .unwrap_or_else(|_| Poll::Ready(Err(internal(self.operation.bind(py).get().name()))))
+    }
+
+    fn end(self, py: Python<'_>, outcome: Outcome) {
+        if Operation::answer(self.operation.bind(py), outcome) {
+            // Refused where the waiting task was cancelled in the same turn of the loop: it has been woken for that.
+            let _ = self.waiter.bind(py).call_method1(pyo3::intern!(py, "set_result"), (py.None(),));
+        }
+    }
 }
 
 /// The bridge of one event loop.
 #[pyclass(frozen, module = "rrag_storage", name = "_Bridge")]
 pub(super) struct Bridge {
-    shared: Arc<Shared>,
-    slots: Mutex<Slots>,
+    tickets: Tickets<Signal, Suspended>,
     /// A loop that a forked child inherited has a bridge whose signal is the parent's.
     generation: Generation,
 }
@@ -110,10 +90,7 @@ impl Bridge {
 
     fn attach_to<'py>(event_loop: &Bound<'py, PyAny>) -> PyResult<Bound<'py, Self>> {
         let py = event_loop.py();
-        let make = |signal| {
-            let shared = Arc::new(Shared { ready: Mutex::default(), signal });
-            Bound::new(py, Self { shared, slots: Mutex::default(), generation: generation() })
-        };
+        let make = |signal| Bound::new(py, Self { tickets: Tickets::new(signal), generation: generation() });
         if let Some((signal, descriptor)) = Signal::descriptor()? {
             let bridge = make(signal)?;
             match event_loop.call_method1("add_reader", (descriptor, bridge.getattr("drain")?)) {
@@ -127,11 +104,7 @@ impl Bridge {
 
     /// A ticket for an operation that is about to wait.
     pub(super) fn reserve(&self) -> usize {
-        let mut slots = lock(&self.slots);
-        slots.free.pop().unwrap_or_else(|| {
-            slots.slots.push(None);
-            slots.slots.len() - 1
-        })
+        self.tickets.reserve()
     }
 
     /// Polls `future`, and again whenever it is woken; then `operation` has its answer and `waiter` is woken.
@@ -143,44 +116,12 @@ impl Bridge {
         waiter: Py<PyAny>,
         future: BoxFuture<Finish>,
     ) {
-        let waker = Waker::from(Arc::new(Ticket { shared: Arc::clone(&self.shared), number: ticket }));
-        self.poll(py, ticket, Slot { operation, waiter, future, waker });
-    }
-
-    fn poll(&self, py: Python<'_>, ticket: usize, mut slot: Slot) {
-        let polled =
-            catch_unwind(AssertUnwindSafe(|| match slot.future.as_mut().poll(&mut Context::from_waker(&slot.waker)) {
-                Poll::Ready(finish) => Poll::Ready(finish(py)),
-                Poll::Pending => Poll::Pending,
-            }));
-        let outcome: Outcome = match polled {
-            Ok(Poll::Pending) => {
-                if let Some(place) = lock(&self.slots).slots.get_mut(ticket) {
-                    *place = Some(slot);
-                }
-                return;
-            }
-            Ok(Poll::Ready(outcome)) => outcome,
-            Err(_) => Err(internal(slot.operation.bind(py).get().name())),
-        };
-        lock(&self.slots).free.push(ticket);
-        if Operation::answer(slot.operation.bind(py), outcome) {
-            // Refused where the waiting task was cancelled in the same turn of the loop: it has been woken for that.
-            let _ = slot.waiter.bind(py).call_method1(pyo3::intern!(py, "set_result"), (py.None(),));
-        }
+        self.tickets.watch(ticket, Suspended { operation, waiter, future }, py);
     }
 
     /// Forgets an operation whose task gave up.
     pub(super) fn forget(&self, ticket: usize) {
-        let slot = {
-            let mut slots = lock(&self.slots);
-            let slot = slots.slots.get_mut(ticket).and_then(Option::take);
-            if slot.is_some() {
-                slots.free.push(ticket);
-            }
-            slot
-        };
-        drop(slot);
+        self.tickets.forget(ticket);
     }
 }
 
@@ -194,14 +135,18 @@ pub(super) fn schedule_drain(event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
 impl Bridge {
     /// Called by the loop: completes what is ready.
     fn drain(&self, py: Python<'_>) {
-        self.shared.signal.clear();
-        let ready = std::mem::take(&mut *lock(&self.shared.ready));
-        for ticket in ready {
-            // A ticket may be stale, of an operation that was forgotten: its slot is empty, or polled once too often.
-            let slot = lock(&self.slots).slots.get_mut(ticket).and_then(Option::take);
-            if let Some(slot) = slot {
-                self.poll(py, ticket, slot);
-            }
-        }
+        self.tickets.drain(py);
+    }
+
+    /// What waits refers to its loop, which refers to this: a loop that was closed under operations is such a cycle.
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.tickets.look(|suspended| {
+            visit.call(&suspended.operation)?;
+            visit.call(&suspended.waiter)
+        })
+    }
+
+    fn __clear__(&self) {
+        self.tickets.forget_all();
     }
 }

@@ -15,6 +15,7 @@ mod query;
 mod send;
 mod signal;
 mod storage;
+mod tickets;
 mod time;
 mod transaction;
 mod value;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use pyo3::prelude::*;
 use pyo3::types::{PyWeakrefMethods, PyWeakrefReference};
 
-use super::bridge;
+use super::{bridge, tickets};
 use crate::fork::{Generation, generation};
 use crate::sync::lock;
 
@@ -41,9 +41,11 @@ impl Signal {
     pub(super) fn threadsafe(event_loop: Py<PyWeakrefReference>) -> Self {
         Self::Threadsafe(Arc::new(event_loop))
     }
+}
 
-    /// Wakes the loop. From any thread, without the interpreter's lock.
-    pub(super) fn raise(&self) {
+impl tickets::Signal for Signal {
+    /// From any thread, without the interpreter's lock.
+    fn raise(&self) {
         match self {
             #[cfg(unix)]
             Self::Descriptor(descriptor) => descriptor.raise(),
@@ -51,8 +53,7 @@ impl Signal {
         }
     }
 
-    /// Takes the signal back, before looking at what it was for.
-    pub(super) fn clear(&self) {
+    fn clear(&self) {
         match self {
             #[cfg(unix)]
             Self::Descriptor(descriptor) => descriptor.clear(),

@@ -11,18 +11,18 @@ use std::collections::{HashSet, VecDeque};
 use std::future::Future;
 use std::marker::PhantomData;
 use std::mem;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_channel::oneshot::{self, Sender};
-use tokio::time::{Instant, timeout_at};
 
 use super::core::Core;
 use super::errors::{Fault, gone};
 use crate::answer::Answer;
 use crate::error::Result;
 use crate::key::Key;
-use crate::sync::lock;
+use crate::sync::time::{Instant, timeout_at};
+use crate::sync::{Mutex, lock};
 
 /// So much weight travels together at most, unless one call alone has more.
 const GROUP_WEIGHT: usize = 4 * 1024 * 1024;

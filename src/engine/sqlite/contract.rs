@@ -33,7 +33,7 @@ impl Engine for SqliteEngine {
     fn activity(&self) -> Vec<(&'static str, f64)> {
         let figures = self.here(|place| {
             Some(Ok(match place {
-                Place::File(core) => core.activity.figures(core.tasks.len() + core.queries.len()),
+                Place::File(core) => core.activity.figures(core.desk.tasks.len() + core.desk.queries.len()),
                 Place::Memory(memory) => memory.activity.figures(0),
             }))
         });

@@ -2,18 +2,18 @@
 //! its own and never looks at this one again.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
 use super::config::SqliteConfig;
+use super::desk::Desk;
 use super::errors::{BACKEND, Outcome, backend, gone};
 use super::guard::Guard;
 use super::job::{Done, Job, Query, Reply, Task, Timed};
 use super::open::{self, Opened, Target};
 use super::patience::Patience;
-use super::queue::Queue;
 use super::recent::{self, Recent, Stamp};
 use super::slot::Slot;
 use super::statements::{Small, Sql, read_small};
@@ -23,7 +23,7 @@ use crate::engine::{Activity, Announced, Meta, Record};
 use crate::error::{Error, Result};
 use crate::janitor::{self, Purge};
 use crate::key::Key;
-use crate::sync::{lock, wait};
+use crate::sync::lock;
 
 /// How old the knowledge may be that the file is still the one that was opened, for reads.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -40,8 +40,7 @@ pub(super) struct Core {
     pub(super) place: String,
     pub(super) sql: Sql,
     pub(super) target: Target,
-    pub(super) tasks: Queue<Timed<Task>>,
-    pub(super) queries: Queue<Timed<Query>>,
+    pub(super) desk: Desk<Timed<Task>, Timed<Query>, Reply<()>>,
     /// Calls that are about to be made.
     announced: Announced,
     pub(super) writer: Arc<Slot>,
@@ -51,9 +50,6 @@ pub(super) struct Core {
     recent: Mutex<Recent>,
     /// Until the connections are closed.
     guard: Mutex<Option<Guard>>,
-    readers: Mutex<usize>,
-    reader_left: Condvar,
-    end: Mutex<End>,
     opened: Instant,
     /// When the file's identity was last looked at, in milliseconds after `opened`.
     looked: AtomicU64,
@@ -64,12 +60,6 @@ pub(super) struct Core {
     due: AtomicI64,
     purging: AtomicBool,
     pub(super) activity: Activity,
-}
-
-#[derive(Default)]
-struct End {
-    done: bool,
-    waiting: Vec<Reply<()>>,
 }
 
 impl Core {
@@ -101,16 +91,12 @@ impl Core {
             clock,
             place,
             target,
-            tasks: Queue::new(),
-            queries: Queue::new(),
+            desk: Desk::new(),
             announced,
             writer,
             inline,
             recent: Mutex::default(),
             guard: Mutex::new(Some(guard)),
-            readers: Mutex::new(0),
-            reader_left: Condvar::new(),
-            end: Mutex::new(End::default()),
             opened: Instant::now(),
             looked: AtomicU64::new(0),
             queued_bytes: AtomicUsize::new(0),
@@ -138,11 +124,11 @@ impl Core {
                     self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
                     return task.job.fail(backend("more than 1 GiB of writes are waiting; await some of them first"));
                 }
-                if let Err(task) = self.tasks.push(task) {
+                if let Err(task) = self.desk.tasks.push(task) {
                     task.job.fail(Error::Closed { backend: BACKEND });
                 }
             }
-            Job::Query(query) => match self.queries.push(query) {
+            Job::Query(query) => match self.desk.queries.push(query) {
                 Ok(true) => self.start_reader(),
                 Ok(false) => {}
                 Err(query) => query.job.fail(Error::Closed { backend: BACKEND }),
@@ -154,27 +140,13 @@ impl Core {
 
     /// Starts one more reader, where there may be more.
     fn start_reader(self: &Arc<Self>) {
-        let mut readers = lock(&self.readers);
-        if *readers >= self.config.max_connections {
-            return;
-        }
         let thread = Arc::clone(self);
-        match spawn("rrag-sqlite-reader", move || readers::run(&thread)) {
-            Ok(()) => *readers += 1,
-            Err(error) if *readers == 0 => {
-                drop(readers);
-                for query in self.queries.take_all() {
-                    query.job.fail(error.clone());
-                }
+        let start = || spawn("rrag-sqlite-reader", move || readers::run(&thread));
+        if let Err((error, queries)) = self.desk.start_reader(self.config.max_connections, start) {
+            for query in queries {
+                query.job.fail(error.clone());
             }
-            Err(_) => {}
         }
-    }
-
-    /// A reader's last step.
-    pub(super) fn reader_leaves(&self) {
-        *lock(&self.readers) -= 1;
-        self.reader_left.notify_all();
     }
 
     /// Reads in the calling thread; `None` where that would take long, and a reader has to. In the fork gate.
@@ -320,7 +292,7 @@ impl Core {
             let job = Timed { job: Task::Purge, patience: Patience::new(self.config.connection_timeout) };
             self.queued_bytes.fetch_add(job.job.weight(), Ordering::Relaxed);
             // Refused where the storage is being closed: the next one to open it purges.
-            drop(self.tasks.push(job));
+            drop(self.desk.tasks.push(job));
         }
     }
 
@@ -344,7 +316,7 @@ impl Core {
     pub(super) fn await_company(&self) {
         let mut announced = self.announced.count();
         let mut since = Instant::now();
-        while announced > 0 && self.tasks.len() < super::writer::GROUP_BATCHES {
+        while announced > 0 && self.desk.tasks.len() < super::writer::GROUP_BATCHES {
             std::thread::yield_now();
             let now = self.announced.count();
             if now < announced {
@@ -358,45 +330,27 @@ impl Core {
 
     /// Lets the queued jobs finish, then the threads end and the connections close. Waits for nothing.
     pub(super) fn shut_down(&self) {
-        self.queries.close();
-        self.tasks.close();
+        self.desk.close();
     }
 
     /// Shuts down and answers when all of it has happened.
     pub(super) fn close(&self, reply: Reply<()>) {
         self.shut_down();
-        let mut end = lock(&self.end);
-        if end.done {
-            drop(end);
+        if let Some(reply) = self.desk.await_end(reply) {
             reply.send(Ok(()));
-        } else {
-            end.waiting.push(reply);
         }
     }
 
     /// The writer's last step: waits for the readers, then closes what is left.
     pub(super) fn finish(&self) {
-        for task in self.tasks.abandon() {
-            task.job.fail(gone());
-        }
-        self.queries.close();
-        let mut readers = lock(&self.readers);
-        while *readers > 0 {
-            readers = wait(&self.reader_left, readers);
-        }
-        drop(readers);
-        for query in self.queries.abandon() {
-            query.job.fail(gone());
-        }
-        {
+        let close = || {
             let _gate = crate::fork::enter();
             self.close_slots();
-        }
-        let mut end = lock(&self.end);
-        end.done = true;
-        let waiting = std::mem::take(&mut end.waiting);
-        drop(end);
-        for reply in waiting {
+        };
+        let give_up_task = |task: Timed<Task>| task.job.fail(gone());
+        // It was asked while the storage was being closed, and no reader had been started for it.
+        let give_up_query = |query: Timed<Query>| query.job.fail(Error::Closed { backend: BACKEND });
+        for reply in self.desk.finish(give_up_task, give_up_query, close) {
             reply.send(Ok(()));
         }
     }

@@ -19,6 +19,7 @@ mod attributes;
 mod config;
 mod contract;
 mod core;
+mod desk;
 mod errors;
 mod expiry;
 mod guard;

@@ -1,10 +1,9 @@
 //! A queue between callers and the threads of a storage.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex};
 
-use crate::sync::{lock, wait};
+use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::{Condvar, Mutex, lock, wait};
 
 /// First in, first out; closed once, and then drained.
 pub(super) struct Queue<T> {

@@ -27,9 +27,9 @@ pub(super) fn run(core: &Arc<Core>) {
         let count = queue.len().div_ceil(core.config.max_connections).clamp(1, SHARE);
         queue.drain(..count.min(queue.len())).collect()
     };
-    while core.queries.wait() {
+    while core.desk.queries.wait() {
         // Empty where another reader was faster.
-        let mut queries = core.queries.take(share);
+        let mut queries = core.desk.queries.take(share);
         if slot.is_none() {
             let opened = queries.first_mut().map_or_else(
                 || Err(gone().into()),
@@ -60,7 +60,7 @@ struct Leave<'a>(&'a Core);
 
 impl Drop for Leave<'_> {
     fn drop(&mut self) {
-        self.0.reader_leaves();
+        self.0.desk.reader_leaves();
     }
 }
 

@@ -46,9 +46,9 @@ pub(super) fn run(core: &Arc<Core>) {
     let _finish = Finish(core);
     let mut writer = Writer { core, log_pages: Arc::new(AtomicI32::new(0)), write_back_at: LOG_PAGES, shrink: false };
     writer.count_log_pages();
-    while core.tasks.wait() {
+    while core.desk.tasks.wait() {
         core.await_company();
-        let mut group = core.tasks.take(take_group);
+        let mut group = core.desk.tasks.take(take_group);
         let bytes: usize = group.iter().map(|task| task.job.weight()).sum();
         core.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
         group.retain(|task| !task.job.is_deserted());
@@ -60,7 +60,7 @@ pub(super) fn run(core: &Arc<Core>) {
         let took = began.elapsed();
         writer.write_back();
         writer.give_back();
-        if took > LONG_GROUP && core.tasks.len() > 0 {
+        if took > LONG_GROUP && core.desk.tasks.len() > 0 {
             std::thread::sleep(took / 64);
         }
     }
@@ -187,7 +187,7 @@ impl Writer<'_> {
 
     /// Gives free pages back to the file system while nobody waits, where they are more than half of the file.
     fn give_back(&mut self) {
-        while self.shrink && self.core.tasks.len() == 0 {
+        while self.shrink && self.core.desk.tasks.len() == 0 {
             let more = self.with(|connection| {
                 let (pages, free): (i64, i64) = connection
                     .prepare_cached("SELECT page_count, freelist_count FROM pragma_page_count, pragma_freelist_count")?
