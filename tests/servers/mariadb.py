@@ -36,7 +36,7 @@ class MariaDB(Server):
             f"CREATE USER IF NOT EXISTS '{USER}'@'%' IDENTIFIED BY '{PASSWORD}';\n"
             f"GRANT ALL ON app.* TO '{USER}'@'%';\n"
             f"CREATE USER IF NOT EXISTS 'admin'@'%' IDENTIFIED BY '{PASSWORD}';\n"
-            "GRANT ALL ON *.* TO 'admin'@'%';\n"
+            "GRANT ALL ON *.* TO 'admin'@'%' WITH GRANT OPTION;\n"
         )
         first.chmod(0o644)
 
