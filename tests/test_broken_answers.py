@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 TIMEOUT = 20.0
 
-OFFSETS = 14
+OFFSETS = 8
 """At so many places of each answer the connection is closed."""
 
-PATIENCE = 120.0
+PATIENCE = 60.0
 """Seconds within which a connection breaks, and more than any call takes."""
 
 UNREACHABLE = (BackendUnavailableError, OperationTimeoutError)
