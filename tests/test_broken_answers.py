@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 TIMEOUT = 20.0
 
-OFFSETS = 8
+OFFSETS = 4
 """At so many places of each answer the connection is closed."""
 
 PATIENCE = 60.0
@@ -40,8 +40,6 @@ READS: dict[str, tuple[Any, Callable[[Storage], Awaitable[Any]]]] = {
     "mget": ([*HELD.values(), None], lambda storage: storage.mget([*HELD, "none"])),
     "keys": (sorted(HELD), lambda storage: storage.keys(prefix="n::")),
     "items": (HELD, items),
-    "count": (len(HELD), lambda storage: storage.count("n")),
-    "namespaces": (["n"], lambda storage: storage.namespaces("n")),
 }
 """Each read, and what it gives: asked again where its answer broke."""
 
@@ -60,7 +58,7 @@ ONCE: dict[str, Callable[[Storage], Awaitable[Any]]] = {
 
 def offsets(size: int) -> list[int]:
     """Places in an answer of so many bytes: its first ones, its last, and some in between."""
-    near = {0, 1, 2, 4, 5, size - 1}
+    near = {0, 1, 5, size - 1}
     spread = {size * step // OFFSETS for step in range(OFFSETS)}
     return sorted(offset for offset in near | spread if 0 <= offset < size)
 
@@ -157,9 +155,9 @@ def test_a_greeting_that_breaks_off(kind: str, request: pytest.FixtureRequest) -
                 proxy.close_all()
                 assert await known.get("key") == "value"
 
-            assert await in_the_middle(proxy, first) >= 10
+            assert await in_the_middle(proxy, first) >= 6
             async with connect(**proxy.options(options), connection_timeout=TIMEOUT) as known:
                 # A server that has answered before is asked again until the timeout.
-                assert await in_the_middle(proxy, again) >= 10
+                assert await in_the_middle(proxy, again) >= 6
 
     run(main())
