@@ -82,7 +82,7 @@ fn a_node_that_dies_takes_only_its_own_keys_along() {
     }
     let began = Instant::now();
     let said = words(get(&short, &format!("{}::k", lost[0])).map(drop));
-    assert!(began.elapsed() < Duration::from_secs(6), "{said}: {:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(20), "{said}: {:?}", began.elapsed());
     cluster.nodes[dead].restart();
     put(&engine, &format!("{}::k", lost[0]), b"again").unwrap();
     assert_eq!(get(&engine, &format!("{}::k", lost[0])).unwrap().unwrap(), b"again");

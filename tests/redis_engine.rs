@@ -151,7 +151,7 @@ fn a_server_that_hangs_is_waited_for_and_no_longer() {
         std::thread::sleep(Duration::from_secs(1));
         server.signal("-CONT");
     });
-    let short = RedisConfig { connection_timeout: Duration::from_millis(500), ..config(&server.url()) };
+    let short = RedisConfig { connection_timeout: Duration::from_millis(1_500), ..config(&server.url()) };
     let engine = RedisEngine::new(short, Clock::System).unwrap();
     put(&engine, "k", b"v").unwrap();
     server.signal("-STOP");
@@ -159,7 +159,7 @@ fn a_server_that_hangs_is_waited_for_and_no_longer() {
     let (write, read) = (engine.commit(puts(&[("k", b"w")])), engine.read_one(&key("k")));
     assert!(words(wait(write)).contains("outcome is unknown"));
     assert!(words(wait(read)).contains(&format!("127.0.0.1:{}", server.port)));
-    assert!(began.elapsed() < Duration::from_secs(3));
+    assert!(began.elapsed() < Duration::from_secs(15));
     server.signal("-CONT");
     put(&engine, "k", b"x").unwrap();
     assert_eq!(get(&engine, "k").unwrap().unwrap(), b"x");
@@ -445,7 +445,15 @@ fn refusals_say_what_the_server_said() {
     let master = Server::plain();
     let mut raw = server.raw();
     let _: redis::Value = redis::cmd("REPLICAOF").arg("127.0.0.1").arg(master.port).query(&mut raw).unwrap();
-    std::thread::sleep(Duration::from_millis(1_500));
+    let began = Instant::now();
+    loop {
+        let replication: String = redis::cmd("INFO").arg("replication").query(&mut raw).unwrap();
+        if replication.contains("master_link_status:up") {
+            break;
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "{replication}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
     let said = words(put(&engine, "k", b"x"));
     assert!(said.contains("READONLY") && said.contains("replica"), "{said}");
     let _: redis::Value = redis::cmd("REPLICAOF").arg("NO").arg("ONE").query(&mut raw).unwrap();
@@ -454,19 +462,18 @@ fn refusals_say_what_the_server_said() {
     put(&engine, "k", b"z").unwrap();
 
     set(&["requirepass", "hunter2"]);
-    let quick = |url: String| {
-        RedisEngine::new(
-            RedisConfig { connection_timeout: Duration::from_secs(2), ..RedisConfig::new(url) },
-            Clock::System,
-        )
-        .unwrap()
+    let within = |seconds, url: String| {
+        let connection_timeout = Duration::from_secs(seconds);
+        RedisEngine::new(RedisConfig { connection_timeout, ..RedisConfig::new(url) }, Clock::System).unwrap()
     };
+    let quick = |url: String| within(2, url);
     let host = format!("127.0.0.1:{}", server.port);
     for url in [format!("redis://{host}"), format!("redis://:wr0ng@{host}"), format!("redis://ada:wr0ng@{host}")] {
         let began = Instant::now();
-        let said = words(wait(quick(url).open()));
+        let said = words(wait(within(60, url).open()));
         assert!(said.contains("password") && said.contains(&host) && !said.contains("wr0ng"), "{said}");
-        assert!(began.elapsed() < Duration::from_secs(1));
+        // It is not asked again until the time is up.
+        assert!(began.elapsed() < Duration::from_secs(20));
     }
     let engine = quick(format!("redis://:hunter2@{host}/2"));
     put(&engine, "k", b"v").unwrap();

@@ -121,7 +121,7 @@ fn what_a_user_may_not_do_is_said_at_once() {
         let said = words(put(&engine, "k", b"w"));
         assert!(said.contains("permission") && !said.contains("s3cret"), "{user}: {said}");
         assert_eq!(get(&engine, "k").is_ok(), may_read, "{user}");
-        assert!(began.elapsed() < Duration::from_secs(5), "{user}");
+        assert!(began.elapsed() < Duration::from_secs(9), "{user}");
     }
     assert_eq!(get(&open(&server.url()), "k").unwrap().unwrap(), b"v");
 }
@@ -198,7 +198,7 @@ fn a_server_that_is_busy_or_lacks_replicas_says_so() {
         }
     };
     assert_eq!(busy.code(), Some("BUSY"));
-    let short = patient(&server.url(), 400);
+    let short = patient(&server.url(), 1_500);
     assert!(words(get(&short, "k").map(drop)).contains("BUSY"));
     let waiting = engine.commit(puts(&[("k", b"w")]));
     let _: redis::Value = redis::cmd("SCRIPT").arg("KILL").query(&mut killer).unwrap();
@@ -213,7 +213,7 @@ fn a_server_that_is_busy_or_lacks_replicas_says_so() {
     assert!(words(put(&engine, "k", b"x")).contains("NOREPLICAS"));
     set("min-replicas-to-write", "0");
     set("maxclients", "1");
-    let said = words(wait(patient(&server.url(), 400).open()));
+    let said = words(wait(patient(&server.url(), 1_500).open()));
     // The server says so and closes at once: what we had sent by then may make that a reset, before its words are read.
     let closed = said.contains("reset") || said.contains("closed the connection");
     assert!(said.contains("max number of clients") || closed, "{said}");

@@ -52,7 +52,7 @@ fn killed_under_load(kind: Kind) {
                             Ok(_) => drop(counted.fetch_add(1, Ordering::Relaxed)),
                             Err(_) => drop(unknown.fetch_add(1, Ordering::Relaxed)),
                         }
-                        assert!(began.elapsed() < Duration::from_secs(62), "{:?}", began.elapsed());
+                        assert!(began.elapsed() < Duration::from_secs(90), "{:?}", began.elapsed());
                         round += 1;
                     }
                     mine
@@ -95,11 +95,11 @@ fn frozen(kind: Kind) {
     }
     assert!(wait(write).is_err());
     assert!(wait(engine.ping()).is_err());
-    assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     let fresh = SqlEngine::new(config, Clock::System).unwrap();
     let began = Instant::now();
     assert!(get(&fresh, "k").is_err());
-    assert!(began.elapsed() < Duration::from_secs(3));
+    assert!(began.elapsed() < Duration::from_secs(15));
     freeze(&server, "-CONT");
     put(&engine, "k", b"x").unwrap();
     assert_eq!(get(&engine, "k").unwrap(), Some(b"x".to_vec()));

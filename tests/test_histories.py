@@ -6,6 +6,7 @@ The short form of tests/histories/run.py, which says what it does; and storages 
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 from histories.places import BACKENDS, place
@@ -14,6 +15,8 @@ from histories.rounds import Report, Rounds
 
 OPERATIONS = 2_000
 FAULTS = 3
+PATIENCE = 120.0
+"""Seconds within which what is looked for has happened."""
 
 
 def run(backend: str, faults: int, planted: str | None = None) -> Report:
@@ -28,7 +31,18 @@ def run(backend: str, faults: int, planted: str | None = None) -> Report:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_histories(backend: str) -> None:
-    report = run(backend, FAULTS)
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        report = run(backend, FAULTS)
+        check(report, backend)
+        # A client that is killed between two of its calls leaves nothing unknown: then the next one does.
+        if backend == "memory" or report.outcomes["unknown"] > 0:
+            break
+        assert time.monotonic() < deadline, report.outcomes
+
+
+def check(report: Report, backend: str) -> None:
+    """Fails where there is an anomaly, or where nothing was tested."""
     assert report.undecided == 0
     # None of it may be vacuous: calls of every kind, on many keys, most of which did what they were asked to.
     assert report.done >= OPERATIONS
@@ -43,17 +57,21 @@ def test_histories(backend: str) -> None:
         assert report.faults["kill server"] == report.faults["pause server"] == 1
     if backend != "memory":
         assert report.faults["kill client"] == 1
-        assert report.outcomes["unknown"] > 0
     assert report.anomalies == []
+
+
+def found(backend: str, planted: str, words: str) -> None:
+    """Fails unless a fault that was planted is met and told, in words that hold these."""
+    deadline = time.monotonic() + PATIENCE
+    while not any(words in anomaly for anomaly in run(backend, 0, planted).anomalies):
+        assert time.monotonic() < deadline
 
 
 @pytest.mark.parametrize("planted", PLANTED)
 def test_a_planted_fault_is_found(planted: str) -> None:
-    report = run("sqlite", 0, planted)
-    assert report.anomalies != []
     sort = "list" if planted == "transaction" else "counter" if planted == "increment" else "register"
-    assert any(f"::{sort}-" in anomaly for anomaly in report.anomalies)
+    found("sqlite", planted, f"::{sort}-")
 
 
 def test_a_fault_of_compare_and_set_in_memory_is_found() -> None:
-    assert any("compare_and_set" in anomaly for anomaly in run("memory", 0, "compare-and-set").anomalies)
+    found("memory", "compare-and-set", "compare_and_set")

@@ -374,13 +374,21 @@ storage.sync.set("before", 1)
 """
 
 
+def assert_soon(seconds: float) -> None:
+    """Fails where a process took too long, by `SOON` or by what this machine takes at the moment to start one."""
+    if seconds >= SOON:
+        began = time.monotonic()
+        run_script(BEGIN, "memory://", "{}")
+        assert seconds < SOON + 5 * (time.monotonic() - began)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("end", ENDS)
 def test_a_process_ends_soon_and_silently(kind: str, end: str, where: tuple[str, str]) -> None:
     lines = [line.removeprefix("        ") for line in ENDS[end].splitlines()]
     began = time.monotonic()
     run_script(BEGIN + "\n".join(lines), *where, timeout=30)
-    assert time.monotonic() - began < SOON + 5, "starting an interpreter takes no five seconds"
+    assert_soon(time.monotonic() - began)
     if kind != "memory":
         with storage_at(where) as storage:
             assert storage.get("before") == 1
@@ -425,7 +433,7 @@ def test_a_process_ends_although_a_lock_holds_it_up(path: Path, signal_number: i
         if signal_number is not None:
             process.send_signal(signal_number)
         finish(process, timeout=30, code=-signal.SIGTERM if signal_number == signal.SIGTERM else 0)
-        assert time.monotonic() - began < SOON
+        assert_soon(time.monotonic() - began)
     finally:
         connection.close()
 

@@ -1,7 +1,8 @@
-"""SQLite on a disk that fails, and after power cuts: the short forms of failing.py and power.py."""
+"""Storages on a disk that fails, and after power cuts: the short forms of failing.py and power.py, and refusing.py."""
 
 from __future__ import annotations
 
+import errno
 import json
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from disk import build, run_under
 from power import cut
 
 HERE = Path(__file__).parent
@@ -47,3 +49,11 @@ def test_the_contract_on_a_failing_disk(error: str) -> None:
     assert sums["ended with an error"] > 5
     assert sums["tests that ended untouched"] == sums["tests"]
     assert sums.get("promises broken", 0) == 0
+
+
+@pytest.mark.parametrize("error", ["ENOSPC", "EDQUOT", "EROFS", "EIO"])
+@pytest.mark.parametrize("kind", ["sqlite", "folder", "large"])
+def test_a_disk_that_is_full_or_read_only_for_a_while(kind: str, error: str, tmp_path: Path) -> None:
+    done = run_under(build(tmp_path), HERE / "refusing.py", kind, getattr(errno, error))
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.split()[0]) >= 4

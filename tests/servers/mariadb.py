@@ -14,10 +14,11 @@ class MariaDB(Server):
     package: ClassVar[str] = "mariadb-server"
     place_option: ClassVar[str] = "table"
 
-    def __init__(self, *, durable: bool = True) -> None:
+    def __init__(self, *options: str, durable: bool = True) -> None:
         programs = {name: program(name, self.package) for name in ("mariadbd", "mariadb-install-db", "mariadb")}
         super().__init__(durable=durable)
         self.programs = programs
+        self.settings = options
 
     @property
     def url(self) -> str:
@@ -35,7 +36,7 @@ class MariaDB(Server):
             f"CREATE USER IF NOT EXISTS '{USER}'@'%' IDENTIFIED BY '{PASSWORD}';\n"
             f"GRANT ALL ON app.* TO '{USER}'@'%';\n"
             f"CREATE USER IF NOT EXISTS 'admin'@'%' IDENTIFIED BY '{PASSWORD}';\n"
-            "GRANT ALL ON *.* TO 'admin'@'%';\n"
+            "GRANT ALL ON *.* TO 'admin'@'%' WITH GRANT OPTION;\n"
         )
         first.chmod(0o644)
 
@@ -50,6 +51,7 @@ class MariaDB(Server):
             # One that a value of the suite is above would be the server's own default.
             "--max-allowed-packet=64M",
             *([] if self.durable else ["--innodb-flush-log-at-trx-commit=0", "--skip-innodb-doublewrite"]),
+            *self.settings,
         ]
 
     def answers(self) -> bool:

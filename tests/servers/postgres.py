@@ -16,10 +16,11 @@ class Postgres(Server):
     place_option: ClassVar[str] = "table"
     end_signal: ClassVar[signal.Signals] = signal.SIGINT
 
-    def __init__(self, *, durable: bool = True) -> None:
+    def __init__(self, *settings: str, durable: bool = True) -> None:
         programs = {name: program(name, self.package) for name in ("postgres", "initdb", "psql", "pg_isready")}
         super().__init__(durable=durable)
         self.programs = programs
+        self.settings = settings
 
     @property
     def url(self) -> str:
@@ -34,7 +35,7 @@ class Postgres(Server):
         self.run(self.programs["initdb"], *arguments)
 
     def command(self) -> list[str]:
-        settings = ["max_connections=100", "shared_buffers=64MB"]
+        settings = ["max_connections=100", "shared_buffers=64MB", *self.settings]
         if not self.durable:
             settings += ["fsync=off", "full_page_writes=off", "synchronous_commit=off"]
         return [

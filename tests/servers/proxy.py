@@ -1,4 +1,4 @@
-"""A TCP proxy in front of a server, that can keep the server's answers to itself."""
+"""A TCP proxy in front of a server, that can keep the server's answers to itself, or close in the middle of one."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ class Proxy:
         self.pairs: list[tuple[socket.socket, socket.socket]] = []
         self.passing: int | None = None
         self.swallowed = 0
+        self.answered = 0
+        self.remaining: int | None = None
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, daemon=True).start()
@@ -57,9 +59,23 @@ class Proxy:
         self.swallowed = 0
         self.passing = after
 
+    def break_after(self, count: int) -> None:
+        """Of what the server answers from now on so many bytes arrive; with the next one its connection is closed."""
+        with self.lock:
+            self.remaining = count
+
+    @property
+    def breaks(self) -> bool:
+        """Whether a connection is still to be closed, as `break_after` said."""
+        return self.remaining is not None
+
     def cut(self) -> None:
         """Closes all connections; new ones are as they were at first."""
-        self.passing = None
+        self.passing = self.remaining = None
+        self.close_all()
+
+    def close_all(self) -> None:
+        """Closes all connections."""
         with self.lock:
             pairs, self.pairs = self.pairs, []
         for pair in pairs:
@@ -102,8 +118,12 @@ class Proxy:
                 if asked.is_set():
                     asked.clear()
                     kept = self._keeps()
-                if not kept:
-                    target.sendall(data)
+                if kept:
+                    continue
+                passed = self._passed(data)
+                target.sendall(passed)
+                if len(passed) < len(data):
+                    break
         with contextlib.suppress(OSError):
             target.shutdown(socket.SHUT_RDWR)
 
@@ -117,3 +137,13 @@ class Proxy:
                 return False
             self.swallowed += 1
             return True
+
+    def _passed(self, data: bytes) -> bytes:
+        """As much of an answer as arrives."""
+        with self.lock:
+            self.answered += len(data)
+            if self.remaining is None:
+                return data
+            passed = data[: self.remaining]
+            self.remaining = self.remaining - len(data) if len(passed) == len(data) else None
+            return passed

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Result = TypeVar("Result")
 
-DEADLINE = 60.0
+DEADLINE = 200.0
 """Seconds after which a test has hung. Nothing that works comes near it."""
 
 

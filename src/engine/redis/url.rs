@@ -109,6 +109,9 @@ pub(super) fn parse(url: &str) -> Result<Target> {
     }
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     let (login, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
+    if login.contains('@') {
+        return refuse("the Redis url holds an @ in its user name or password; write it as %40".into());
+    }
     let (user, password) = match login.split_once(':') {
         Some((user, password)) => (decode(user, "user name")?, decode(password, "password")?),
         None => (decode(login, "user name")?, None),
@@ -138,8 +141,16 @@ fn parse_unix(rest: &str) -> Result<Target> {
         return refuse("a unix:// url needs the socket's whole path: unix:///run/redis.sock".into());
     }
     let mut target = Target { nodes: Nodes::Unix(path.into()), user: None, password: None, database: 0 };
+    let mut names = Vec::new();
     for option in query.split('&').filter(|option| !option.is_empty()) {
-        match option.split_once('=') {
+        let pair = option.split_once('=');
+        if let Some((name, _)) = pair {
+            if names.contains(&name) {
+                return refuse("a unix:// url takes each of its options once".into());
+            }
+            names.push(name);
+        }
+        match pair {
             Some(("db", number)) => target.database = parse_database(number)?,
             Some(("user", user)) => target.user = decode(user, "user name")?,
             Some(("pass", password)) => target.password = decode(password, "password")?,
@@ -157,21 +168,25 @@ fn parse_database(text: &str) -> Result<u32> {
 }
 
 fn parse_host(text: &str) -> Result<(String, u16)> {
-    let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((host, rest)) => (host, rest.strip_prefix(':')),
+    let bracketed = text.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+    let (host, port) = match bracketed {
+        Some((host, "")) => (host, None),
+        // Whatever does not start with a colon is no port, and said to be none.
+        Some((host, rest)) => (host, Some(rest.strip_prefix(':').unwrap_or_default())),
         None => text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port))),
     };
     let port = match port {
         None => DEFAULT_PORT,
         Some(port) => match port.parse() {
-            Ok(port) if port != 0 => port,
+            Ok(number) if number != 0 && !port.starts_with('+') => number,
             _ => return refuse(
                 "the port in the Redis url is not a number from 1 to 65535; percent-encode /, ? and # in a password"
                     .into(),
             ),
         },
     };
-    let known = |c: char| c.is_alphanumeric() || "-._:%".contains(c);
+    let punctuation = if bracketed.is_some() { "-._:%" } else { "-._" };
+    let known = |c: char| c.is_alphanumeric() || punctuation.contains(c);
     if host.is_empty() || !host.chars().all(known) {
         return refuse("the Redis url names no host; write redis://host:6379/0".into());
     }
@@ -233,6 +248,14 @@ mod tests {
             "unix:///s?path=/etc",
             "redis://secret@h",
             "redis://u:sec/ret@h",
+            "redis://u:secret@h@other",
+            "redis://h:+1",
+            "redis://[::1]secret",
+            "redis://[::1]secret:5",
+            "redis://h%0a",
+            "rediss://h%23insecure",
+            "unix:///s?db=1&db=2",
+            "unix:///s?pass=secret&pass=",
         ] {
             match parse(url) {
                 Err(Error::Configuration(message)) => assert!(!message.contains("secret"), "{message}"),

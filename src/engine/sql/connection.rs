@@ -8,7 +8,7 @@ use sqlx::{Arguments, AssertSqlSafe, ConnectOptions, Connection as _, Row as _};
 
 use super::config::SqlConfig;
 use super::dialect::{Dialect, Statement};
-use super::errors::{Fault, Outcome};
+use super::errors::{Fault, Outcome, too_large};
 use super::url::{Target, Tls};
 
 /// A value bound to a statement.
@@ -25,10 +25,22 @@ pub(super) enum Arg<'a> {
     ManyFlags(Vec<bool>),
 }
 
+impl Arg<'_> {
+    /// What it takes of a message to MySQL, with its type and its length; at most.
+    fn sent_bytes(&self) -> usize {
+        12 + match self {
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Text(text) => text.len(),
+            _ => 8,
+        }
+    }
+}
+
 /// A connection, set up for this engine's statements.
 pub(super) enum Connection {
     Postgres(PgConnection),
-    Mysql(MySqlConnection),
+    /// With the bytes that the server takes at a time.
+    Mysql(MySqlConnection, usize),
 }
 
 /// A row of an answer.
@@ -123,7 +135,25 @@ impl Connection {
         let mut connection = attempt.map_err(|error| Fault::of_connecting(error, target.dialect))?;
         let setup = target.dialect.session(config.connection_timeout);
         connection.simple(&setup).await?;
+        if matches!(connection, Self::Mysql(..)) {
+            let asked = Statement { text: "SELECT CAST(@@max_allowed_packet AS SIGNED)".into(), args: Vec::new() };
+            let limit = usize::try_from(connection.row(asked).await?.int(0)?).unwrap_or(usize::MAX);
+            if let Self::Mysql(_, most) = &mut connection {
+                *most = limit;
+            }
+        }
         Ok(connection)
+    }
+
+    /// Refuses what is longer than the server takes: it would hang up, perhaps before its reason can be read.
+    fn fits(&self, statement: &Statement<'_>) -> Outcome<()> {
+        let Self::Mysql(_, most) = self else { return Ok(()) };
+        let args: usize = statement.args.iter().map(Arg::sent_bytes).sum();
+        let bytes = statement.text.len().max(args) + 64;
+        if bytes <= *most {
+            return Ok(());
+        }
+        Err(too_large(Dialect::Mysql, &format!("{bytes} bytes, where it takes {most}")).into())
     }
 
     async fn connect(target: &Target, config: &SqlConfig, tls: Tls) -> Result<Self, sqlx::Error> {
@@ -178,7 +208,7 @@ impl Connection {
                 if let Some(path) = &config.root_certificate {
                     options = options.ssl_ca(path);
                 }
-                Ok(Self::Mysql(options.connect().await?))
+                Ok(Self::Mysql(options.connect().await?, usize::MAX))
             }
         }
     }
@@ -186,7 +216,7 @@ impl Connection {
     pub(super) fn dialect(&self) -> Dialect {
         match self {
             Self::Postgres(_) => Dialect::Postgres,
-            Self::Mysql(_) => Dialect::Mysql,
+            Self::Mysql(..) => Dialect::Mysql,
         }
     }
 
@@ -196,13 +226,14 @@ impl Connection {
         let text = AssertSqlSafe(text);
         let done = match self {
             Self::Postgres(connection) => sqlx::raw_sql(text).execute(connection).await.map(drop),
-            Self::Mysql(connection) => sqlx::raw_sql(text).execute(connection).await.map(drop),
+            Self::Mysql(connection, _) => sqlx::raw_sql(text).execute(connection).await.map(drop),
         };
         done.map_err(|error| Fault::of(error, dialect))
     }
 
     /// Runs a statement without rows.
     pub(super) async fn run(&mut self, statement: Statement<'_>) -> Outcome<Did> {
+        self.fits(&statement)?;
         let dialect = self.dialect();
         let text = AssertSqlSafe(statement.text);
         let done = match self {
@@ -213,7 +244,7 @@ impl Connection {
                     .map(|done| Did { rows: done.rows_affected(), told: 0 }),
                 Err(error) => Err(error),
             },
-            Self::Mysql(connection) => match bind(MySqlArguments::default(), &statement.args) {
+            Self::Mysql(connection, _) => match bind(MySqlArguments::default(), &statement.args) {
                 Ok(args) => sqlx::query_with(text, args)
                     .execute(connection)
                     .await
@@ -226,6 +257,7 @@ impl Connection {
 
     /// Runs a statement; its rows.
     pub(super) async fn rows(&mut self, statement: Statement<'_>) -> Outcome<Vec<SqlRow>> {
+        self.fits(&statement)?;
         let dialect = self.dialect();
         let text = AssertSqlSafe(statement.text);
         let rows: Result<Vec<SqlRow>, sqlx::Error> = match self {
@@ -236,7 +268,7 @@ impl Connection {
                     .map(|rows| rows.into_iter().map(SqlRow::Postgres).collect()),
                 Err(error) => Err(error),
             },
-            Self::Mysql(connection) => match bind(MySqlArguments::default(), &statement.args) {
+            Self::Mysql(connection, _) => match bind(MySqlArguments::default(), &statement.args) {
                 Ok(args) => sqlx::query_with(text, args)
                     .fetch_all(connection)
                     .await
@@ -258,7 +290,7 @@ impl Connection {
     pub(super) async fn close(self, patience: Duration) {
         let _ = match self {
             Self::Postgres(connection) => tokio::time::timeout(patience, connection.close()).await,
-            Self::Mysql(connection) => tokio::time::timeout(patience, connection.close()).await,
+            Self::Mysql(connection, _) => tokio::time::timeout(patience, connection.close()).await,
         };
     }
 }

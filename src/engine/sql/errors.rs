@@ -95,8 +95,15 @@ impl Fault {
                 (format!("TLS failed; check sslmode and the server's certificate: {error}"), false)
             }
             sqlx::Error::Protocol(words) => {
-                (format!("the server's answer makes no sense: {}", one_line(&words)), false)
+                // Perhaps one that broke off: the driver takes what is missing for zeros.
+                (format!("the server's answer makes no sense: {}", one_line(&words)), true)
             }
+            // Its words quote what they refuse of the password.
+            sqlx::Error::Configuration(error) if error.to_string().contains("saslprep") => (
+                "the password holds a character that PostgreSQL's SCRAM does not take, as a control character or an emoji"
+                    .into(),
+                false,
+            ),
             other => (one_line(&other.to_string()), false),
         };
         Self::Unreachable { reason, passing }

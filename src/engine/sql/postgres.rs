@@ -17,7 +17,7 @@ pub(super) fn session(timeout: Duration) -> String {
     let ms = timeout.as_millis().clamp(1, 2_000_000_000);
     format!(
         "SET enable_seqscan = off; SET jit = off; SET max_parallel_workers_per_gather = 0; SET lock_timeout = {ms}; SET idle_in_transaction_session_timeout = {ms}; SET bytea_output = 'hex'; \
-         SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = off; \
+         SET default_transaction_isolation = 'read committed'; \
          SET synchronous_commit = on; SET standard_conforming_strings = on"
     )
 }

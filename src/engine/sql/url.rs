@@ -70,7 +70,8 @@ impl Target {
         let (user, password) =
             account.split_once(':').map_or((account, None), |(user, password)| (user, Some(password)));
         let (host, port) = host_and_port(place).ok_or_else(|| wrong("has a host or a port that can't be meant"))?;
-        let host = decode(host).filter(|host| is_host(host)).ok_or_else(|| {
+        let bracketed = place.starts_with('[');
+        let host = decode(host).filter(|host| is_host(host, bracketed)).ok_or_else(|| {
             wrong("needs a host name or an address; sockets by path are not supported: write HOST:PORT")
         })?;
         let user = decode(user).ok_or_else(|| wrong("has a user that is not percent-encoded UTF-8"))?;
@@ -83,7 +84,7 @@ impl Target {
             None => None,
         };
         let database = decode(path).ok_or_else(|| wrong("has a database that is not percent-encoded UTF-8"))?;
-        if database.is_empty() || database.contains('/') {
+        if database.is_empty() || database.contains(|c: char| c == '/' || c.is_control()) {
             return Err(wrong("must name one database: write scheme://USER:PASSWORD@HOST/DATABASE"));
         }
         let loopback = host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
@@ -96,8 +97,13 @@ impl Target {
             password,
             database,
         };
-        for option in query.split('&').filter(|option| !option.is_empty()) {
+        let mut options = query.split('&').filter(|option| !option.is_empty());
+        if let Some(option) = options.next() {
             target.option(option)?;
+        }
+        // Of two, one would hold and the other be believed to.
+        if options.next().is_some() {
+            return Err(wrong("takes one option, sslmode (PostgreSQL) or ssl-mode (MySQL), and that once"));
         }
         Ok(target)
     }
@@ -151,12 +157,15 @@ fn host_and_port(place: &str) -> Option<(&str, Option<u16>)> {
     };
     match port {
         None | Some("") => Some((host, None)),
+        Some(port) if port.starts_with('+') => None,
         Some(port) => Some((host, Some(port.parse().ok().filter(|&port| port != 0)?))),
     }
 }
 
-fn is_host(host: &str) -> bool {
-    !host.is_empty() && host.chars().all(|c| c.is_alphanumeric() || ".-_:%".contains(c)) && !host.starts_with('-')
+/// A name or an address; in brackets one of IPv6, perhaps with its zone.
+fn is_host(host: &str, bracketed: bool) -> bool {
+    let punctuation = if bracketed { ".-_:%" } else { ".-_" };
+    !host.is_empty() && host.chars().all(|c| c.is_alphanumeric() || punctuation.contains(c)) && !host.starts_with('-')
 }
 
 /// Undoes percent-encoding; `None` for what is none, is no UTF-8 or holds a NUL.
@@ -202,6 +211,13 @@ mod tests {
             "postgres://ada:secret%00@h/a",
             "postgres://ada:secret@h/a#x",
             "postgres://:secret@h/a",
+            "postgres://ada:secret@h/a?sslmode=verify-full&sslmode=disable",
+            "mysql://ada:secret@h/a?ssl-mode=disabled&sslmode=verify-full",
+            "postgres://ada:secret@h%3A1:2/a",
+            "postgres://ada:secret@[::1]x/a",
+            "postgres://ada:secret@h%25/a",
+            "postgres://ada:secret@h/a%0A",
+            "postgres://ada:secret@h/a\n",
             "oracle://ada:secret@h/a",
             "secret",
         ] {
