@@ -22,6 +22,7 @@ use super::connection::{Connection, Connector};
 use super::direct::{Attended, Begun, DIRECT, Direct, Watch};
 use super::errors::{Fault, of_answer, words};
 use super::request::Request;
+use super::united;
 use crate::engine::Activity;
 use crate::error::{Error, Result};
 use crate::sync::lock;
@@ -267,15 +268,10 @@ impl Lane {
         let Some(connection) = held.connection.as_mut() else { return Ok(None) };
         let bytes: usize = left.iter().map(|(_, request)| request.weight).sum();
         let patience = ATTEMPT + Duration::from_secs((bytes / BYTES_A_SECOND) as u64);
-        let commands = left
-            .iter_mut()
-            .map(|(slot, request)| {
-                request.sent = true;
-                request.command(*slot)
-            })
-            .collect();
+        let lengths = united::lengths(left);
+        let commands = united::commands(left, &lengths);
         let answers = match tokio::time::timeout(time.min(patience), connection.exchange(commands)).await {
-            Ok(Ok(answers)) if answers.len() == left.len() => answers,
+            Ok(Ok(answers)) if answers.len() == lengths.len() => answers,
             broken => {
                 let said = match broken {
                     Ok(Ok(_)) => "the server's answers are out of step".to_owned(),
@@ -286,7 +282,11 @@ impl Lane {
                 return Ok(Some(said));
             }
         };
-        Ok(self.settle(held, left, answers).await)
+        let mut apart = Vec::new();
+        let answers = united::parted(left, &lengths, answers, &mut apart);
+        let said = self.settle(held, left, answers).await;
+        left.append(&mut apart);
+        Ok(said)
     }
 
     /// Hands out the answers. Leaves what is to be sent again; says what to wait for before that, if there is anything.

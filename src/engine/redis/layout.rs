@@ -24,6 +24,8 @@ use crate::engine::{Body, KeyRange, Meta, Record};
 use crate::error::{Error, Result};
 use crate::key::{Key, SEPARATOR};
 
+/// The names that each script starts with: how many there are.
+pub(super) const HEADING: usize = 4;
 /// The bytes of a record before its body.
 pub(super) const HEAD: usize = 33;
 const FORMAT: u8 = 1;

@@ -42,6 +42,7 @@ mod resp;
 mod scripts;
 mod stats;
 mod store;
+mod united;
 mod update;
 mod url;
 mod wire;

@@ -7,7 +7,8 @@ use futures_channel::oneshot;
 use redis::{Arg, Cmd, Value};
 
 use super::errors::BACKEND;
-use super::scripts::Script;
+use super::layout::HEADING;
+use super::scripts::{self, Script};
 use crate::error::{Error, Result};
 
 /// How much the clocks may differ in their pace while an answer is waited for, in milliseconds.
@@ -33,6 +34,17 @@ fn part_len(part: &Arg<&[u8]>) -> usize {
         Arg::Simple(bytes) => bytes.len(),
         _ => 0,
     }
+}
+
+/// A lone blind put, in its parts.
+pub(super) struct Put<'r> {
+    /// The names that the script starts with.
+    pub(super) heading: &'r [Vec<u8>],
+    pub(super) name: &'r [u8],
+    /// The arguments of the whole script.
+    pub(super) common: &'r [Vec<u8>],
+    /// Those of the record, behind its place.
+    pub(super) record: &'r [Vec<u8>],
 }
 
 /// One request.
@@ -63,6 +75,24 @@ impl Request {
     /// Whether nobody waits for its answer.
     pub(super) fn is_deserted(&self) -> bool {
         self.reply.is_canceled()
+    }
+
+    /// The lone blind put that it is, where it was never sent.
+    pub(super) fn fresh_put(&self) -> Option<Put<'_>> {
+        let Work::Script { script, names, args, fenced: false } = &self.work else { return None };
+        if self.made.is_some() || !std::ptr::eq(*script, &raw const scripts::COMMIT) {
+            return None;
+        }
+        let (common, rest) = args.split_at_checked(3)?;
+        let [_place, record @ ..] = rest else { return None };
+        let [heading @ .., name] = names.as_slice() else { return None };
+        (heading.len() == HEADING && record.len() == 3).then_some(Put { heading, name, common, record })
+    }
+
+    /// Notes that it is being sent in a command of several.
+    pub(super) fn unite(&mut self) {
+        self.sent = true;
+        self.made.get_or_insert_with(Instant::now);
     }
 
     /// The command as it is sent. `slot` is where its outcome is noted, if it is fenced and wasn't sent before.
