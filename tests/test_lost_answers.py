@@ -135,3 +135,20 @@ async def scenario(
     violation = linearizability.check_key(history.calls)
     assert violation is None, str(violation)
     return done, lost
+
+
+@pytest.mark.parametrize("kind", ["postgres", "mariadb", "redis"])
+def test_a_write_after_a_deletion_of_ones_own_is_not_in_doubt(kind: str, request: pytest.FixtureRequest) -> None:
+    server = request.getfixturevalue(kind)
+
+    async def main() -> None:
+        with Proxy(server.port) as proxy:
+            async with connect(**proxy.options(server.options()), connection_timeout=TIMEOUT) as storage:
+                for number in range(20):
+                    await storage.set("n::key", number)
+                    assert await storage.delete("n::key")
+                    proxy.cut()
+                    await storage.set("n::key", -number)
+                    assert await storage.get("n::key") == -number
+
+    run(main())

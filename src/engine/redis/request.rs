@@ -11,8 +11,8 @@ use super::layout::HEADING;
 use super::scripts::{self, Script};
 use crate::error::{Error, Result};
 
-/// How much the clocks may differ in their pace while an answer is waited for, in milliseconds.
-const SLACK_MS: u128 = 10;
+/// Clocks may differ in their pace by one part in so many.
+const PACE: u32 = 1_000;
 
 /// Numbers every fenced write of the process.
 static FENCES: AtomicU64 = AtomicU64::new(1);
@@ -56,8 +56,9 @@ pub(super) struct Request {
     /// Slot and number, once it was sent for the first time.
     fence: Option<(usize, u64)>,
     pub(super) sent: bool,
-    /// When a command was first made of it: what is not fenced and is made again says how long ago that was.
-    made: Option<Instant>,
+    /// When a command was first made of it, and the number of the next fenced write then: what is not fenced and is made
+    /// again says so.
+    made: Option<(Instant, u64)>,
     reply: oneshot::Sender<Result<Value>>,
 }
 
@@ -92,12 +93,17 @@ impl Request {
     /// Notes that it is being sent in a command of several.
     pub(super) fn unite(&mut self) {
         self.sent = true;
-        self.made.get_or_insert_with(Instant::now);
+        self.note_made();
+    }
+
+    fn note_made(&mut self) {
+        self.made.get_or_insert_with(|| (Instant::now(), FENCES.load(Ordering::Relaxed)));
     }
 
     /// The command as it is sent. `slot` is where its outcome is noted, if it is fenced and wasn't sent before.
     pub(super) fn command(&mut self, slot: usize) -> Cmd {
-        let made = self.made.replace(self.made.unwrap_or_else(Instant::now));
+        let made = self.made;
+        self.note_made();
         let (script, names, args, fenced) = match &self.work {
             Work::Command(command) => return command.clone(),
             Work::Script { script, names, args, fenced } => (script, names, args, *fenced),
@@ -111,7 +117,10 @@ impl Request {
             let (slot, number) = *self.fence.get_or_insert_with(|| (slot, FENCES.fetch_add(1, Ordering::Relaxed)));
             command.arg(slot).arg(number);
         } else {
-            let again = made.map(|made| format!("again {}", made.elapsed().as_millis() + SLACK_MS));
+            let again = made.map(|(at, fence)| {
+                let elapsed = at.elapsed();
+                format!("again {} {fence}", (elapsed + elapsed / PACE).as_micros())
+            });
             command.arg(again.unwrap_or_default()).arg("");
         }
         for arg in args {

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use super::config::SqlConfig;
 use super::connection::Connection;
 use super::errors::{Fault, Outcome};
+use super::gone::Owner;
 use super::pool::{Lease, Pool};
 use super::queue::{HasQueue, Queue};
 use super::reads::Read;
@@ -42,6 +43,8 @@ pub(super) struct Core {
     /// When the counters are to be tidied next, in milliseconds since the Unix epoch.
     next_tidy: AtomicI64,
     pub(super) activity: Activity,
+    /// Whose the stamps of this engine are.
+    pub(super) owner: Owner,
 }
 
 impl HasQueue<Read> for Core {
@@ -80,6 +83,7 @@ impl Core {
             next_due: AtomicI64::new(i64::MAX),
             next_tidy,
             activity: Activity::default(),
+            owner: fastrand::u64(..).to_be_bytes(),
         }
     }
 

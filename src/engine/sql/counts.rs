@@ -20,7 +20,7 @@ use super::connection::{Arg, Connection};
 use super::core::{Ask, Core, commit};
 use super::dialect::{Dialect, Table};
 use super::errors::{Fault, Outcome};
-use super::gone::Stamps;
+use super::gone::{self, Stamps};
 use super::pool::Lease;
 use super::ranges::int;
 use crate::error::Error;
@@ -88,11 +88,13 @@ impl Changes {
     }
 
     /// Makes the changes and commits, in one go where they are not very many.
-    pub(super) async fn commit(self, connection: &mut Connection, table: &Table, slot: i64) -> Outcome<()> {
+    pub(super) async fn commit(self, lease: &mut Lease, core: &Core) -> Outcome<()> {
+        let (slot, table) = (lease.slot(), &core.pool.table);
+        let connection = &mut lease.connection;
         let changes: Vec<(&Vec<u8>, &i64)> = self.by_space.iter().filter(|(_, by)| **by != 0).collect();
         let mut last = String::new();
         let counted = changes.chunks(MOST).map(|changes| add(table, slot, changes));
-        for text in counted.chain(self.gone.statements(table)) {
+        for text in counted.chain(self.gone.statements(table, core.owner)) {
             if last.len() > LONG {
                 connection.simple(&last).await?;
                 last.clear();
@@ -221,7 +223,7 @@ impl Ask for SpaceNames {
     }
 }
 
-/// Settles some loose counters, and removes those of namespaces without rows; whether there are more.
+/// Settles some loose counters, and removes those of namespaces without rows, and old stamps; whether there are more.
 pub(super) struct Tidy;
 
 impl Ask for Tidy {
@@ -267,6 +269,7 @@ impl Ask for Tidy {
             last += &remove(table, &format!(r#""slot" = {SETTLED} AND "n" = 0"#), &spaces);
         }
         commit(connection, &last).await?;
+        connection.run(gone::forget(table, core.pool.config.connection_timeout)).await?;
         Ok(rows.len() >= TIDIED)
     }
 }

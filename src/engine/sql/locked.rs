@@ -41,7 +41,7 @@ pub(super) async fn run(
     jobs: &[Work],
     lost: &mut Option<Lost>,
 ) -> Outcome<Vec<Result<Done>>> {
-    let (slot, connection) = (lease.slot(), &mut lease.connection);
+    let connection = &mut lease.connection;
     let (all, bodies) = keys_of(jobs);
     let table = &core.pool.table;
     let bytes: Vec<&[u8]> = all.iter().map(|key| key.as_bytes()).collect();
@@ -63,7 +63,7 @@ pub(super) async fn run(
         found.into_iter().partition(|(_, found)| found.meta.version == HOLDER);
     let mut unclear = None;
     if let Some(before) = lost.as_ref() {
-        let deletions = Deletions::since(connection, table, all.iter().copied(), before.sent).await?;
+        let deletions = Deletions::since(connection, table, all.iter().copied(), before.sent, core.owner).await?;
         match fate(before, jobs, &found, &deletions) {
             Fate::Happened(done) => {
                 connection.simple("ROLLBACK").await?;
@@ -92,7 +92,7 @@ pub(super) async fn run(
             done: Some(done.clone()),
             sent: Instant::now(),
         };
-        minded(lost, about, changes.commit(connection, table, slot)).await?;
+        minded(lost, about, changes.commit(lease, core)).await?;
     } else {
         connection.simple("ROLLBACK").await?;
     }
@@ -179,7 +179,7 @@ fn fate(lost: &Lost, jobs: &[Work], found: &HashMap<Key, Found>, deletions: &Del
     }
     // What is absent again was written and deleted meanwhile, or never written.
     let is_as_before =
-        |key: &Key, before| version(found, key) == before && (before != HOLDER || !deletions.concern(key));
+        |key: &Key, before| version(found, key) == before && (before != HOLDER || !deletions.by_others_concern(key));
     match &lost.before {
         Some(before) if before.iter().all(|(key, before)| is_as_before(key, *before)) => Fate::Undone,
         _ => Fate::Unclear,
@@ -204,7 +204,7 @@ fn may_repeat(job: &Work, found: &HashMap<Key, Found>, deletions: &Deletions) ->
     let untouched = |(key, write): &(Key, Write)| match write {
         Write::Put(record) => {
             let is_newer = found.get(key).is_some_and(|found| found.meta.updated_at >= record.meta.updated_at);
-            !is_newer && !deletions.concern(key)
+            !is_newer && !deletions.by_others_concern(key)
         }
         Write::Delete => !deletions.concern(key),
     };

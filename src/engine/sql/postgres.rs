@@ -6,7 +6,7 @@ use super::config::COUNTS_TABLE;
 use super::connection::Arg;
 use super::counts::space_of;
 use super::dialect::{Dialect, NewRow, Statement, Table};
-use super::gone::{self, Bucket, GONE};
+use super::gone::{self, GONE, Place};
 
 /// Bodies of one statement take no more than this, in bytes, or are a single one: a message holds 1 GB at most.
 const STATEMENT_BYTES: usize = 64 * 1024 * 1024;
@@ -104,12 +104,12 @@ pub(super) fn put_and_count<'a>(table: &'a Table, rows: &[NewRow<'a>], now_ms: i
     Statement { text, args }
 }
 
-/// Deletes the rows under `keys`, which are sorted, counts them, and stamps their `buckets`, in one statement: of each
-/// that was there, its key and whether it was live (2) or expired (1).
+/// Deletes the rows under `keys`, which are sorted, counts them, and sets the `stamps` of those that were there, in
+/// one statement: of each that was there, its key and whether it was live (2) or expired (1).
 pub(super) fn remove_and_count<'a>(
     table: &'a Table,
     keys: &[&'a [u8]],
-    buckets: &'a [Bucket],
+    stamps: &'a [Place],
     now_ms: i64,
     slot: i64,
 ) -> Statement<'a> {
@@ -138,7 +138,7 @@ pub(super) fn remove_and_count<'a>(
         Arg::Int(now_ms),
         Arg::Text(&table.name),
         Arg::Int(slot),
-        Arg::ManyBytes(buckets.iter().map(Bucket::as_slice).collect()),
+        Arg::ManyBytes(stamps.iter().map(Place::as_slice).collect()),
     ];
     Statement { text, args }
 }

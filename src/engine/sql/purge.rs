@@ -80,7 +80,7 @@ impl Ask for PurgeSome {
     const WRITES: bool = true;
 
     async fn ask(&self, core: &Core, lease: &mut Lease) -> Outcome<Self::Answer> {
-        let (table, t, slot) = (&core.pool.table, core.pool.table.quoted(), lease.slot());
+        let (table, t) = (&core.pool.table, core.pool.table.quoted());
         let (connection, now) = (&mut lease.connection, core.clock.now_ms());
         // Locked as they are looked at: none of them is written anew before it goes.
         let skip = if table.dialect == Dialect::Postgres { "SKIP LOCKED" } else { "" };
@@ -97,10 +97,10 @@ impl Ask for PurgeSome {
         if !keys.is_empty() {
             run_all(connection, table.remove(&keys)).await?;
         }
-        changes.commit(connection, table, slot).await?;
+        changes.commit(lease, core).await?;
         core.activity.freed(keys.len() as u64);
         let text = format!(r#"SELECT MIN("expires_at") FROM {t} WHERE "expires_at" > ?"#);
-        let next = connection.row(table.statement(&text, vec![Arg::Int(now)])).await?.maybe(0)?;
+        let next = lease.connection.row(table.statement(&text, vec![Arg::Int(now)])).await?.maybe(0)?;
         Ok((keys.len() >= PURGE_ROWS, next))
     }
 }

@@ -113,7 +113,7 @@ impl Ask for RemoveRange {
     const WRITES: bool = true;
 
     async fn ask(&self, core: &Core, lease: &mut Lease) -> Outcome<u64> {
-        let (table, t, slot) = (&core.pool.table, core.pool.table.quoted(), lease.slot());
+        let (table, t) = (&core.pool.table, core.pool.table.quoted());
         let connection = &mut lease.connection;
         // No writer may be half within: in PostgreSQL none is let in meanwhile, in MySQL the range is locked as it
         // is read, its gaps too.
@@ -142,7 +142,7 @@ impl Ask for RemoveRange {
             live += u64::try_from(row.int(2)?).unwrap_or(0);
         }
         connection.run(table.statement(&format!("DELETE FROM {t} WHERE {condition}"), args)).await?;
-        changes.commit(connection, table, slot).await?;
+        changes.commit(lease, core).await?;
         Ok(live)
     }
 }

@@ -18,7 +18,7 @@ use super::connection::SqlRow;
 use super::core::{Core, Pause};
 use super::dialect::{Dialect, NewRow};
 use super::errors::{Fault, Outcome};
-use super::gone::{Bucket, bucket};
+use super::gone::{Place, bucket, place};
 use super::pool::Lease;
 use super::queue::Job;
 use super::{locked, mysql, postgres};
@@ -234,8 +234,8 @@ async fn remove(
     keys: &[&[u8]],
     lost: &mut Option<Lost>,
 ) -> Outcome<Vec<Result<Done>>> {
-    let buckets: Vec<Bucket> = keys.iter().map(|key| bucket(key)).collect();
-    let statement = postgres::remove_and_count(&core.pool.table, keys, &buckets, core.clock.now_ms(), lease.slot());
+    let stamps: Vec<Place> = keys.iter().map(|key| place(bucket(key), core.owner)).collect();
+    let statement = postgres::remove_and_count(&core.pool.table, keys, &stamps, core.clock.now_ms(), lease.slot());
     let about = Lost { wrote: Vec::new(), before: None, done: None, sent: Instant::now() };
     let answer = minded(lost, about, lease.connection.rows(statement)).await?;
     answers(jobs, &answer)

@@ -28,8 +28,13 @@ end
 -- puts was written or deleted since by others, nobody can tell.
 if string.sub(ARGV[1], 1, 5) == 'again' then
   local mine, overtaken, writes = false, 0, 0
-  local since = clock() - tonumber(string.sub(ARGV[1], 7))
-  local function stamped(bucket) return tonumber(call('HGET', stamps, bucket) or 0) >= since end
+  local ago, fence = string.match(ARGV[1], '^again (%d+) (%d+)$')
+  local since = clock() - tonumber(ago)
+  -- A deletion that this writer asked for before it asked for this was done before.
+  local function stamped(bucket)
+    local time, number, writer = string.match(call('HGET', stamps, bucket) or '', '^(%d+) (%d+) (.*)$')
+    return time and tonumber(time) >= since and not (writer == KEYS[1] and tonumber(number) < tonumber(fence))
+  end
   local cleared = stamped('*')
   for put = at, #ARGV, 4 do
     local name, record = KEYS[tonumber(ARGV[put])], ARGV[put + 3]

@@ -3,7 +3,7 @@
 -- A record is one string: its format (1 byte), version (8), creation (8), update (8), expiry (8), body. The three times
 -- are big-endian with the sign bit flipped, so that they sort as bytes; an expiry of all ones is none.
 -- ARGV[1] and ARGV[2] are the fence of a write (see below), empty for none; in a write without one that was sent before,
--- ARGV[1] is `again` and how many milliseconds ago that was. ARGV[3] is the caller's time in milliseconds; ARGV[4] is
+-- ARGV[1] is `again`, how many microseconds ago that was, and the number of the writer's next fence then. ARGV[3] is the caller's time in milliseconds; ARGV[4] is
 -- what stands before a key in the name of its record.
 local call = redis.call
 local HEAD = 33
@@ -48,17 +48,17 @@ local function space(key, by)
 end
 
 -- On a single server, where blind puts are not fenced, deletions by callers are stamped by the server's clock in a hash,
--- each in one of 4,096 buckets of keys, or in `*` for ranges. So a put whose answer was lost, and which finds nothing,
--- can tell whether it never happened or was undone since.
+-- each in one of 4,096 buckets of keys, or in `*` for ranges, with the writer's fence. So a put whose answer was lost, and
+-- which finds nothing, can tell whether it never happened or was undone since.
 local stamps = spaces and string.sub(names, 1, -2) .. '.gone'
 local function bucket(key) return string.sub(redis.sha1hex(key), 1, 3) end
 local function clock()
   local time = call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
+  return time[1] * 1000000 + time[2]
 end
 local function stamp(bucket)
   if stamps then
-    call('HSET', stamps, bucket, string.format('%.0f', clock()))
+    call('HSET', stamps, bucket, string.format('%.0f %s %s', clock(), ARGV[2], KEYS[1]))
     call('PEXPIRE', stamps, 900000)
   end
 end
