@@ -65,7 +65,9 @@ impl File {
         while self.desk.tasks.wait() {
             let group = self.desk.tasks.take(|queue| queue.drain(..queue.len().min(2)).collect());
             lock(&self.written).push(group.iter().map(|(task, _)| *task).collect());
-            group.iter().for_each(|(_, reply)| reply.send(DONE));
+            for (_, reply) in &group {
+                reply.send(DONE);
+            }
         }
         let let_go = || {
             assert_eq!(self.at_work.load(Ordering::Relaxed), 0, "the connection is gone under a reader");
@@ -73,7 +75,9 @@ impl File {
         };
         let give_up = |reply: Reply| reply.send(GIVEN_UP);
         let waiting = self.desk.finish(|(_, reply)| give_up(reply), give_up, let_go);
-        waiting.iter().for_each(|reply| reply.send(DONE));
+        for reply in &waiting {
+            reply.send(DONE);
+        }
     }
 
     /// A reader's life.
@@ -86,7 +90,9 @@ impl File {
                 thread::yield_now();
                 self.at_work.fetch_sub(1, Ordering::Relaxed);
             }
-            queries.iter().for_each(|reply| reply.send(DONE));
+            for reply in &queries {
+                reply.send(DONE);
+            }
         }
         if threads == Threads::Some {
             self.desk.reader_leaves();
@@ -115,7 +121,9 @@ impl File {
                 if threads == Threads::Uncounted {
                     start().unwrap();
                 } else if let Err((_, queries)) = self.desk.start_reader(1, start) {
-                    queries.iter().for_each(|reply| reply.send(GIVEN_UP));
+                    for reply in &queries {
+                        reply.send(GIVEN_UP);
+                    }
                 }
             }
             Ok(false) => {}
