@@ -176,6 +176,23 @@ fn a_close_ends_all_that_is_under_way() {
     every("a close under a write and a read", 3, 3_000, || closed_under_a_call(Threads::Some));
 }
 
+/// A reader that starts while the file is being let go of: the fourth preemption is the one that tells.
+#[test]
+fn no_reader_starts_at_the_end() {
+    every("a close under a read", 4, 8_000, || {
+        let (file, writer) = File::open();
+        let caller = thread::spawn({
+            let file = Arc::clone(&file);
+            move || file.ask(Threads::Some)
+        });
+        let end = file.close();
+        let reply = caller.join().unwrap();
+        writer.join().unwrap();
+        assert!(is_answered_once(&reply));
+        assert_eq!(end.times(), (1, 0));
+    });
+}
+
 #[test]
 fn a_close_ends_what_has_no_thread() {
     every("a close where there is no thread for readers", 3, 1_000, || closed_under_a_call(Threads::None));
