@@ -1,4 +1,4 @@
-"""Event loops that are closed under operations are collected, with all that waited on them."""
+"""Event loops that end under operations: what they leave is collected, and what ends them is heard."""
 
 from __future__ import annotations
 
@@ -76,3 +76,48 @@ def test_a_loop_that_is_closed_under_operations_is_collected(
     eventually(lambda: signals() <= before, "their descriptors are closed")
     assert suspended >= 21, "the loops were not closed under anything"
     storage.sync.close()
+
+
+class Struck(asyncio.SelectorEventLoop):
+    """A loop that Ctrl-C strikes where it schedules what an operation woke."""
+
+    armed = False
+
+    def call_soon(self, *args: Any, **kwargs: Any) -> asyncio.Handle:
+        if self.armed:
+            self.armed = False
+            raise KeyboardInterrupt
+        return super().call_soon(*args, **kwargs)
+
+
+def test_ctrl_c_is_heard_while_answers_arrive(tmp_path: Path) -> None:
+    storage = connect(f"sqlite:{tmp_path}/memory.db")
+    with storage.sync:
+        storage.sync.set("key", 1)
+        loop = Struck()
+        answered = []
+
+        async def main(number: int) -> None:
+            await storage.set(f"key-{number}", number)
+            answered.append(number)
+
+        async def arm() -> None:
+            loop.armed = True
+
+        tasks = [loop.create_task(main(number)) for number in range(10)]
+        tasks.append(loop.create_task(arm()))
+        # It ends the loop of a storage that keeps it to itself.
+        timer = loop.call_later(30, loop.stop)
+        with pytest.raises(KeyboardInterrupt):
+            loop.run_forever()
+        timer.cancel()
+        # All but the one that was struck get their answers.
+        eventually(lambda: _turn(loop) or len(answered) >= 9, "the others are answered")
+        for task in tasks:
+            task._log_destroy_pending = False  # type: ignore[attr-defined]
+        loop.close()
+
+
+def _turn(loop: asyncio.AbstractEventLoop) -> None:
+    loop.call_soon(loop.stop)
+    loop.run_forever()

@@ -5,10 +5,11 @@
 //! put on the list and, if that was empty, the loop is signalled; the loop then polls all that are on the list, see
 //! `tickets`. No worker ever takes the interpreter's lock, except where a loop has no `add_reader`, once a batch.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Context, Poll};
 
-use pyo3::exceptions::{PyNotImplementedError, PyRuntimeError};
+use pyo3::exceptions::{PyException, PyNotImplementedError, PyRuntimeError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -29,18 +30,29 @@ struct Suspended {
     future: BoxFuture<Finish>,
 }
 
-impl Waiting<Python<'_>> for Suspended {
+/// A turn of the loop's thread.
+#[derive(Clone, Copy)]
+struct Turn<'t> {
+    py: Python<'t>,
+    /// What has to end the turn, once all are served: a signal's handler may raise wherever Python code runs.
+    raised: &'t Cell<Option<PyErr>>,
+}
+
+impl Waiting<Turn<'_>> for Suspended {
     type End = Outcome;
 
-    fn poll(&mut self, py: Python<'_>, context: &mut Context<'_>) -> Poll<Outcome> {
+    fn poll(&mut self, Turn { py, .. }: Turn<'_>, context: &mut Context<'_>) -> Poll<Outcome> {
         catch_unwind(AssertUnwindSafe(|| self.future.as_mut().poll(context).map(|finish| finish(py))))
             .unwrap_or_else(|_| Poll::Ready(Err(internal(self.operation.bind(py).get().name()))))
     }
 
-    fn end(self, py: Python<'_>, outcome: Outcome) {
-        if Operation::answer(self.operation.bind(py), outcome) {
+    fn end(self, Turn { py, raised }: Turn<'_>, outcome: Outcome) {
+        if Operation::answer(self.operation.bind(py), outcome)
+            && let Err(error) = self.waiter.bind(py).call_method1(pyo3::intern!(py, "set_result"), (py.None(),))
             // Refused where the waiting task was cancelled in the same turn of the loop: it has been woken for that.
-            let _ = self.waiter.bind(py).call_method1(pyo3::intern!(py, "set_result"), (py.None(),));
+            && !error.is_instance_of::<PyException>(py)
+        {
+            raised.set(Some(error));
         }
     }
 }
@@ -115,14 +127,20 @@ impl Bridge {
         operation: Py<Operation>,
         waiter: Py<PyAny>,
         future: BoxFuture<Finish>,
-    ) {
-        self.tickets.watch(ticket, Suspended { operation, waiter, future }, py);
+    ) -> PyResult<()> {
+        turn(py, |turn| self.tickets.watch(ticket, Suspended { operation, waiter, future }, turn))
     }
 
     /// Forgets an operation whose task gave up.
     pub(super) fn forget(&self, ticket: usize) {
         self.tickets.forget(ticket);
     }
+}
+
+fn turn(py: Python<'_>, serve: impl FnOnce(Turn<'_>)) -> PyResult<()> {
+    let raised = Cell::new(None);
+    serve(Turn { py, raised: &raised });
+    raised.take().map_or(Ok(()), Err)
 }
 
 /// Has the loop drain its bridge. From another thread than the loop's.
@@ -134,8 +152,8 @@ pub(super) fn schedule_drain(event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
 #[pymethods]
 impl Bridge {
     /// Called by the loop: completes what is ready.
-    fn drain(&self, py: Python<'_>) {
-        self.tickets.drain(py);
+    fn drain(&self, py: Python<'_>) -> PyResult<()> {
+        turn(py, |turn| self.tickets.drain(turn))
     }
 
     /// What waits refers to its loop, which refers to this: a loop that was closed under operations is such a cycle.

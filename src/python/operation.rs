@@ -265,7 +265,7 @@ impl Operation {
             Ok((bridge, waiter, iterator, first)) => {
                 let ticket = bridge.get().reserve();
                 Self::put(slf, State::Waiting { iterator: iterator.unbind(), bridge: bridge.clone().unbind(), ticket });
-                bridge.get().watch(py, ticket, slf.clone().unbind(), waiter.unbind(), future);
+                bridge.get().watch(py, ticket, slf.clone().unbind(), waiter.unbind(), future)?;
                 Ok(Turn::Yield(first.unbind()))
             }
             Err(error) => Self::end(slf, Err(error)),

@@ -25,11 +25,14 @@ const DEADLINE: Duration = Duration::from_secs(1);
 mod errors {
     use rrag_storage::Error;
 
+    #[derive(Clone, Copy)]
+    pub(super) struct Dialect;
+
     pub(super) enum Fault {
         Late,
     }
 
-    pub(super) fn gone((): ()) -> Error {
+    pub(super) fn gone(Dialect: Dialect) -> Error {
         Error::Backend { backend: "model", message: "given up".into() }
     }
 }
@@ -45,14 +48,14 @@ mod core {
     use loom::thread::{self, JoinHandle};
     use rrag_storage::Error;
 
-    use super::errors::Fault;
+    use super::errors::{Dialect, Fault};
     use super::queue::{HasQueue, Queue};
     use super::{DEADLINE, Write};
     use crate::sync::time::Instant;
     use crate::sync::{Condvar, Mutex, lock, wait};
 
     pub(super) struct Table {
-        pub(super) dialect: (),
+        pub(super) dialect: Dialect,
     }
 
     pub(super) struct Config {
@@ -133,13 +136,14 @@ mod core {
         runtime: Arc<Runtime>,
     }
 
+    #[expect(clippy::unused_self, reason = "methods in the product")]
     impl Core {
         pub(super) fn open(max_connections: usize) -> (Arc<Self>, JoinHandle<()>) {
             let ready = Mutex::new(Ready { tasks: Vec::new(), over: false });
             let runtime = Arc::new(Runtime { ready, changed: Condvar::new() });
             let runs = Arc::clone(&runtime);
             let core = Self {
-                pool: Pool { table: Table { dialect: () }, config: Config { max_connections } },
+                pool: Pool { table: Table { dialect: Dialect }, config: Config { max_connections } },
                 activity: Activity::default(),
                 server: super::Server::new(),
                 queue: Queue::default(),

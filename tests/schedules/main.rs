@@ -6,6 +6,8 @@
 //! many. A thread that waits for ever is a deadlock, which loom reports. Each model prints how many schedules ran, and each
 //! of the three is shown to find a planted bug.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 mod explore;
 mod group;
 mod ready;

@@ -168,6 +168,9 @@ fn two_workers(late: bool, steps: usize) {
         worker.join().unwrap();
     }
     assert_eq!(fates.map(|fate| (fate.answers(), fate.drops())), [(1, 1), (1, 1)]);
+    // The tickets were given back.
+    let (one, other) = (bridge.reserve(), bridge.reserve());
+    assert_eq!(one + other, 1);
 }
 
 #[test]

@@ -65,7 +65,9 @@ impl File {
         while self.desk.tasks.wait() {
             let group = self.desk.tasks.take(|queue| queue.drain(..queue.len().min(2)).collect());
             lock(&self.written).push(group.iter().map(|(task, _)| *task).collect());
-            group.iter().for_each(|(_, reply)| reply.send(DONE));
+            for (_, reply) in &group {
+                reply.send(DONE);
+            }
         }
         let let_go = || {
             assert_eq!(self.at_work.load(Ordering::Relaxed), 0, "the connection is gone under a reader");
@@ -73,7 +75,9 @@ impl File {
         };
         let give_up = |reply: Reply| reply.send(GIVEN_UP);
         let waiting = self.desk.finish(|(_, reply)| give_up(reply), give_up, let_go);
-        waiting.iter().for_each(|reply| reply.send(DONE));
+        for reply in &waiting {
+            reply.send(DONE);
+        }
     }
 
     /// A reader's life.
@@ -86,7 +90,9 @@ impl File {
                 thread::yield_now();
                 self.at_work.fetch_sub(1, Ordering::Relaxed);
             }
-            queries.iter().for_each(|reply| reply.send(DONE));
+            for reply in &queries {
+                reply.send(DONE);
+            }
         }
         if threads == Threads::Some {
             self.desk.reader_leaves();
@@ -115,7 +121,9 @@ impl File {
                 if threads == Threads::Uncounted {
                     start().unwrap();
                 } else if let Err((_, queries)) = self.desk.start_reader(1, start) {
-                    queries.iter().for_each(|reply| reply.send(GIVEN_UP));
+                    for reply in &queries {
+                        reply.send(GIVEN_UP);
+                    }
                 }
             }
             Ok(false) => {}
@@ -166,6 +174,23 @@ fn groups_keep_the_order_of_each_caller() {
 #[test]
 fn a_close_ends_all_that_is_under_way() {
     every("a close under a write and a read", 3, 3_000, || closed_under_a_call(Threads::Some));
+}
+
+/// A reader that starts while the file is being let go of: the fourth preemption is the one that tells.
+#[test]
+fn no_reader_starts_at_the_end() {
+    every("a close under a read", 4, 8_000, || {
+        let (file, writer) = File::open();
+        let caller = thread::spawn({
+            let file = Arc::clone(&file);
+            move || file.ask(Threads::Some)
+        });
+        let end = file.close();
+        let reply = caller.join().unwrap();
+        writer.join().unwrap();
+        assert!(is_answered_once(&reply));
+        assert_eq!(end.times(), (1, 0));
+    });
 }
 
 #[test]
