@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from rrag_storage import Storage, Transaction
 
-TIMEOUT = 20.0
+TIMEOUT = 60.0
 """The connection timeout of a storage under load, in seconds; every upset is over sooner."""
 
 HANGS = TIMEOUT + 20.0

@@ -13,7 +13,7 @@ import crash_worker
 import pytest
 from crash_worker import Held, State, layered
 from rrag_storage import ObjectStorage
-from test_crash import SEED, check_integrity, killed
+from test_crash import SEED, check_integrity, killed, rounds
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,7 +45,11 @@ def test_killed_in_the_middle_of_layers(tmp_path: Path) -> None:
     path = tmp_path / "memory.db"
     states: list[State] = [{} for _ in range(crash_worker.TASKS)]
     total = offloaded = 0
-    for number in range(ROUNDS):
+
+    def enough() -> bool:
+        return total > 5 * ROUNDS and offloaded > ROUNDS
+
+    for number in rounds(enough):
         seed = SEED + number
         acknowledged = killed(path, "normal", seed, random.Random(f"{seed}/layers"), "layers")
         total += sum(acknowledged)
