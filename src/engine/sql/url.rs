@@ -114,9 +114,15 @@ impl Target {
         let value = match name {
             "sslmode" | "ssl-mode" | "ssl_mode" => value,
             _ => {
-                let shown: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(32).collect();
+                // What holds anything else may be part of a password that was not percent-encoded.
+                let plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+                let shown = if !option.contains('@') && name.len() <= 32 && name.chars().all(plain) {
+                    format!(", not {name:?}")
+                } else {
+                    String::new()
+                };
                 return Err(Error::Configuration(format!(
-                    "the database url takes sslmode (PostgreSQL) or ssl-mode (MySQL) and no other option, not {shown:?}; pass others as keyword arguments"
+                    "the database url takes sslmode (PostgreSQL) or ssl-mode (MySQL) and no other option{shown}; pass others as keyword arguments"
                 )));
             }
         };
@@ -212,6 +218,8 @@ mod tests {
             "postgres://ada:secret@h/a#x",
             "postgres://:secret@h/a",
             "postgres://ada:secret@h/a?sslmode=verify-full&sslmode=disable",
+            "postgres://ada:a@h/d?secret@real/d",
+            "postgres://ada:x@h/a?/secret=1",
             "mysql://ada:secret@h/a?ssl-mode=disabled&sslmode=verify-full",
             "postgres://ada:secret@h%3A1:2/a",
             "postgres://ada:secret@[::1]x/a",
