@@ -10,6 +10,7 @@ works, what the storage held is what the file holds when it is opened anew, whol
 from __future__ import annotations
 
 import argparse
+import asyncio
 import collections
 import contextlib
 import errno
@@ -24,12 +25,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from _pytest.runner import runtestprotocol
 from disk import SHORT_WRITE, Disk, preload_self
-from rrag_storage import DatabaseStorage, ManualClock, StorageError
+from rrag_storage import (
+    BackendUnavailableError,
+    DatabaseStorage,
+    ManualClock,
+    OperationTimeoutError,
+    StorageError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ERRORS = {"EIO": errno.EIO, "ENOSPC": errno.ENOSPC, "SHORT": SHORT_WRITE}
+OF_THE_DISK = {StorageError, BackendUnavailableError, OperationTimeoutError}
+"""What a call raises where the disk fails; where a lock can't be had, it waits in vain."""
 MOST_STEPS = 400
 """After so many runs of one test without `--every` the rest of its steps is left out."""
 
@@ -69,7 +78,8 @@ class FailingDisk:
         self.sums["tests"] += 1
         for step in self.steps():
             self.step, self._raised = step, None
-            reports = runtestprotocol(item, nextitem=sibling, log=False)
+            with gathered_failures_are_raised():
+                reports = runtestprotocol(item, nextitem=sibling, log=False)
             self.sums["runs"] += 1
             self.sums["failures of the disk"] += self.has_failed
             bad = [report for report in reports if report.failed]
@@ -115,6 +125,32 @@ class FailingDisk:
                 raise Broken("it does not work after the failure")
         finally:
             storage.close()
+
+
+@contextlib.contextmanager
+def gathered_failures_are_raised() -> Iterator[None]:
+    """A test that looks at gathered outcomes itself would take the disk's failure among them for a wrong answer."""
+    gather = asyncio.gather
+
+    def telling(*awaitables: Any, return_exceptions: bool = False) -> Any:
+        gathering = gather(*awaitables, return_exceptions=return_exceptions)
+        if not return_exceptions:
+            return gathering
+
+        async def told() -> list[Any]:
+            outcomes = await gathering
+            for outcome in outcomes:
+                if type(outcome) in OF_THE_DISK:
+                    raise outcome
+            return outcomes
+
+        return asyncio.ensure_future(told())
+
+    asyncio.gather = telling  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        asyncio.gather = gather
 
 
 class Broken(Exception):  # noqa: N818
